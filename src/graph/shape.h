@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a shape rule sees. The same rules run on symbols (inc_graph_infer) and, with every dim constant and every small
+ * integer input known, inside the reference evaluator: one mechanism. */
+#ifndef INC_GRAPH_SHAPE_H
+#define INC_GRAPH_SHAPE_H
+
+#include "graph/graph.h"
+
+/* Integer tensors of at most this many elements carry known elements through inference. */
+#define INC_MAX_KNOWN 64
+
+struct inc_infer {
+    struct inc_graph *graph;
+};
+
+/* A rule reads node->inputs[i]->{type,shape,elements} and node->attrs and sets the same three of node->outputs[].
+ * Failure: `return inc_node_fail(infer->graph, node, "axis %lld is outside rank %d", ...)`. */
+#define SHAPE_RULE(name) enum incise_status inc_shape_##name(struct inc_infer *infer, struct inc_node *node)
+
+/* Reports "<source>: layer <id> '<name>' (<type> <opset>): <text>" and returns INCISE_ERROR_DATA. */
+enum incise_status inc_node_fail(const struct inc_graph *graph, const struct inc_node *node, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Runs the node's rule, having checked arity. */
+enum incise_status inc_shape_infer_node(struct inc_infer *infer, struct inc_node *node) __attribute__((warn_unused_result));
+
+#endif
