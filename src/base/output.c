@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Output folders: written beside, fsynced, renamed. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/size.h"
+
+#define WRITE_BUFFER ((size_t)256 * 1024)
+
+static enum incise_status errno_status(void)
+{
+    switch (errno) {
+    case ENOSPC:
+    case EDQUOT: return INCISE_ERROR_NO_SPACE;
+    case EFBIG:
+    case EIO: return INCISE_ERROR_IO;
+    default: return INCISE_ERROR_CREATE;
+    }
+}
+
+/* "a" + separator + "b" in fresh memory, or NULL (reported). */
+static char *join(const struct inc_ctx *ctx, const char *a, const char *separator, const char *b)
+{
+    size_t bytes = strlen(a) + strlen(separator) + strlen(b) + 1;
+    char *text = inc_alloc(ctx, bytes);
+    if (text == NULL) {
+        (void)inc_fail_memory(ctx, bytes, "a path");
+        return NULL;
+    }
+    snprintf(text, bytes, "%s%s%s", a, separator, b);
+    return text;
+}
+
+/* Removes a folder of files and of folders of files: the depth an output may have. Best effort. */
+static void remove_folder(const char *path, int depth)
+{
+    DIR *dir = opendir(path);
+    if (dir != NULL) {
+        for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+            char child[4096];
+            if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+            if (snprintf(child, sizeof child, "%s/%s", path, entry->d_name) >= (int)sizeof child) continue;
+            if (unlink(child) != 0 && depth > 0) remove_folder(child, depth - 1);
+        }
+        closedir(dir);
+    }
+    rmdir(path);
+}
+
+/* An output may replace a folder that an output could have made: files, and folders of files. */
+static bool is_replaceable(const char *path, int depth)
+{
+    DIR *dir = opendir(path);
+    bool fine = dir != NULL;
+    for (struct dirent *entry; fine && (entry = readdir(dir)) != NULL;) {
+        char child[4096];
+        struct stat info;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        fine = snprintf(child, sizeof child, "%s/%s", path, entry->d_name) < (int)sizeof child &&
+               lstat(child, &info) == 0 &&
+               (S_ISREG(info.st_mode) || (S_ISDIR(info.st_mode) && depth > 0 && is_replaceable(child, depth - 1)));
+    }
+    if (dir != NULL) closedir(dir);
+    return fine;
+}
+
+static enum incise_status check_target(const struct inc_ctx *ctx, const char *path, bool force)
+{
+    struct stat info;
+    if (lstat(path, &info) != 0) {
+        if (errno == ENOENT) return INCISE_OK;
+        return inc_fail(ctx, INCISE_ERROR_CREATE, "%s: %s", path, strerror(errno));
+    }
+    if (!force) return inc_fail(ctx, INCISE_ERROR_CREATE, "%s: exists already; --force replaces it", path);
+    if (!S_ISDIR(info.st_mode) || !is_replaceable(path, 1))
+        return inc_fail(ctx, INCISE_ERROR_CREATE, "%s: is not a model folder, so it is not replaced", path);
+    return INCISE_OK;
+}
+
+enum incise_status inc_output_begin(const struct inc_ctx *ctx, const char *path, bool force, struct inc_output *out)
+{
+    memset(out, 0, sizeof *out);
+    out->ctx = ctx;
+    out->force = force;
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/') length--;
+    if (length == 0) return inc_fail(ctx, INCISE_ERROR_USAGE, "the output folder has an empty name");
+    char *clean = inc_alloc(ctx, length + 1);
+    if (clean == NULL) return inc_fail_memory(ctx, length + 1, "a path");
+    memcpy(clean, path, length);
+    clean[length] = '\0';
+    out->path = clean;
+    enum incise_status status = check_target(ctx, clean, force);
+    if (status == INCISE_OK) {
+        char suffix[32];
+        snprintf(suffix, sizeof suffix, ".tmp.%ld", (long)getpid());
+        out->temp = join(ctx, clean, suffix, "");
+        if (out->temp == NULL) {
+            status = INCISE_ERROR_MEMORY;
+        } else if (mkdir(out->temp, 0777) != 0) {
+            status = inc_fail(ctx, errno_status(), "%s: %s", out->temp, strerror(errno));
+            inc_free(ctx, out->temp);
+            out->temp = NULL;
+        }
+    }
+    if (status != INCISE_OK) inc_output_discard(out);
+    return status;
+}
+
+enum incise_status inc_output_open(struct inc_output *out, const char *name, struct inc_output_file *file)
+{
+    const struct inc_ctx *ctx = out->ctx;
+    memset(file, 0, sizeof *file);
+    file->ctx = ctx;
+    file->fd = -1;
+    file->path = join(ctx, out->temp, "/", name);
+    if (file->path == NULL) return INCISE_ERROR_MEMORY;
+    file->buffered = inc_alloc(ctx, WRITE_BUFFER);
+    if (file->buffered == NULL) {
+        inc_output_abandon(file);
+        return inc_fail_memory(ctx, WRITE_BUFFER, "a write buffer");
+    }
+    if (strchr(name, '/') != NULL) {
+        char *slash = strrchr(file->path, '/');
+        *slash = '\0';
+        if (mkdir(file->path, 0777) != 0 && errno != EEXIST) {
+            enum incise_status status = inc_fail(ctx, errno_status(), "%s: %s", file->path, strerror(errno));
+            inc_output_abandon(file);
+            return status;
+        }
+        *slash = '/';
+    }
+    file->fd = open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file->fd < 0) {
+        enum incise_status status = inc_fail(ctx, errno_status(), "%s: %s", file->path, strerror(errno));
+        inc_output_abandon(file);
+        return status;
+    }
+    return INCISE_OK;
+}
+
+static enum incise_status write_all(struct inc_output_file *file, const unsigned char *bytes, size_t n)
+{
+    while (n > 0) {
+        ssize_t done = write(file->fd, bytes, inc_min_size(n, (size_t)1 << 30));
+        if (done < 0 && errno == EINTR) continue;
+        if (done <= 0) {
+            enum incise_status status = errno_status();
+            if (status == INCISE_ERROR_CREATE) status = INCISE_ERROR_IO;
+            return inc_fail(file->ctx, status, "%s: %s after %llu bytes", file->path, strerror(errno),
+                            (unsigned long long)file->written);
+        }
+        bytes += done;
+        n -= (size_t)done;
+        file->written += (uint64_t)done;
+    }
+    return INCISE_OK;
+}
+
+enum incise_status inc_output_write(struct inc_output_file *file, const void *bytes, size_t n)
+{
+    const unsigned char *from = bytes;
+    if (n >= WRITE_BUFFER || file->n_buffered + n > WRITE_BUFFER) {
+        INC_TRY(write_all(file, file->buffered, file->n_buffered));
+        file->n_buffered = 0;
+        if (n >= WRITE_BUFFER) return write_all(file, from, n);
+    }
+    if (n > 0) memcpy(file->buffered + file->n_buffered, from, n);
+    file->n_buffered += n;
+    return INCISE_OK;
+}
+
+enum incise_status inc_output_close(struct inc_output_file *file)
+{
+    enum incise_status status = write_all(file, file->buffered, file->n_buffered);
+    if (status == INCISE_OK && fsync(file->fd) != 0)
+        status = inc_fail(file->ctx, errno == ENOSPC ? INCISE_ERROR_NO_SPACE : INCISE_ERROR_IO, "%s: %s", file->path,
+                          strerror(errno));
+    if (close(file->fd) != 0 && status == INCISE_OK)
+        status = inc_fail(file->ctx, INCISE_ERROR_IO, "%s: %s", file->path, strerror(errno));
+    file->fd = -1;
+    inc_output_abandon(file);
+    return status;
+}
+
+void inc_output_abandon(struct inc_output_file *file)
+{
+    if (file->fd >= 0) close(file->fd);
+    file->fd = -1;
+    inc_free(file->ctx, file->buffered);
+    inc_free(file->ctx, file->path);
+    file->buffered = NULL;
+    file->path = NULL;
+}
+
+enum incise_status inc_output_copy(struct inc_output *out, const char *folder, const char *name, bool *copied)
+{
+    const struct inc_ctx *ctx = out->ctx;
+    uint64_t size;
+    char *source = join(ctx, folder, "/", name);
+    if (source == NULL) return INCISE_ERROR_MEMORY;
+    if (copied != NULL) *copied = false;
+    if (!inc_file_size(source, &size)) {
+        inc_free(ctx, source);
+        return INCISE_OK;
+    }
+    struct inc_file file = {0};
+    struct inc_output_file target;
+    enum incise_status status = inc_file_read(ctx, source, SIZE_MAX, &file);
+    inc_free(ctx, source);
+    if (status != INCISE_OK) return status;
+    status = inc_output_open(out, name, &target);
+    if (status == INCISE_OK) {
+        status = inc_output_write(&target, file.data, file.size);
+        if (status == INCISE_OK)
+            status = inc_output_close(&target);
+        else
+            inc_output_abandon(&target);
+    }
+    inc_file_release(ctx, &file);
+    if (status == INCISE_OK && copied != NULL) *copied = true;
+    return status;
+}
+
+/* fsync of a folder makes the names in it durable. */
+static enum incise_status sync_folder(const struct inc_ctx *ctx, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return inc_fail(ctx, INCISE_ERROR_IO, "%s: %s", path, strerror(errno));
+    int failed = fsync(fd) != 0 && errno != EINVAL;
+    close(fd);
+    return failed ? inc_fail(ctx, INCISE_ERROR_IO, "%s: %s", path, strerror(errno)) : INCISE_OK;
+}
+
+static enum incise_status sync_parent(const struct inc_ctx *ctx, const char *path)
+{
+    char *parent = join(ctx, path, "", "");
+    if (parent == NULL) return INCISE_ERROR_MEMORY;
+    char *slash = strrchr(parent, '/');
+    if (slash == parent) slash++;
+    if (slash != NULL) *slash = '\0';
+    enum incise_status status = sync_folder(ctx, slash == NULL ? "." : parent);
+    inc_free(ctx, parent);
+    return status;
+}
+
+enum incise_status inc_output_commit(struct inc_output *out)
+{
+    const struct inc_ctx *ctx = out->ctx;
+    INC_TRY(sync_folder(ctx, out->temp));
+    INC_TRY(check_target(ctx, out->path, out->force));
+    char *old = NULL;
+    if (inc_is_folder(out->path)) { /* move the old one aside, so that the name is never without a complete model long */
+        old = join(ctx, out->temp, ".old", "");
+        if (old == NULL) return INCISE_ERROR_MEMORY;
+        if (rename(out->path, old) != 0) {
+            enum incise_status status = inc_fail(ctx, errno_status(), "%s: %s", out->path, strerror(errno));
+            inc_free(ctx, old);
+            return status;
+        }
+    }
+    if (rename(out->temp, out->path) != 0) {
+        enum incise_status status = inc_fail(ctx, errno_status(), "%s: %s", out->path, strerror(errno));
+        if (old != NULL && rename(old, out->path) != 0)
+            inc_log(ctx, INCISE_LOG_ERROR, "%s: the former folder is at %s", out->path, old);
+        inc_free(ctx, old);
+        return status;
+    }
+    inc_free(ctx, out->temp);
+    out->temp = NULL;
+    if (old != NULL) remove_folder(old, 1);
+    inc_free(ctx, old);
+    return sync_parent(ctx, out->path);
+}
+
+void inc_output_discard(struct inc_output *out)
+{
+    if (out->temp != NULL) remove_folder(out->temp, 1);
+    inc_free(out->ctx, out->temp);
+    inc_free(out->ctx, out->path);
+    out->temp = out->path = NULL;
+}
