@@ -10,7 +10,11 @@
 #define INC_MAX_KNOWN 64
 
 struct inc_infer {
-    struct inc_graph *graph;
+    struct inc_graph *graph; /* owns new symbols and element arrays; its source is named in messages */
+    /* NULL on symbols. In the evaluator: data[i] is the evaluated input i (elements beyond INC_MAX_KNOWN and float
+     * inputs, which `elements` cannot carry); every dim is constant and every output dim must come out constant. The
+     * graph is then a private one and `node` a private copy. */
+    const struct inc_tensor *const *data;
 };
 
 /* A rule reads node->inputs[i]->{type,shape,elements} and node->attrs and sets the same three of node->outputs[].

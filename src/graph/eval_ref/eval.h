@@ -14,13 +14,13 @@
 /* A tensor given for, or wanted of, a value of the graph. */
 struct inc_feed {
     const struct inc_value *value;
-    struct inc_tensor tensor; /* feeds: borrowed. wanted: made by inc_eval_run, owned by the caller */
+    struct inc_tensor tensor; /* feeds: borrowed. wanted: made by inc_eval_run, owned by the caller; floats are f32 */
 };
 
 /* Evaluates what `wanted` needs, given `feeds` (Parameters, or any inner values: their producers are then not run).
- * Feeds of Parameters are checked against type, rank and bounds. Intermediate tensors are freed after their last use;
+ * Feeds are checked against type (floats may also come as f32), rank, static dims and bounds. Intermediate tensors are freed after their last use;
  * INCISE_ERROR_MEMORY if a result would exceed graph->ctx->max_memory. The graph's shapes are not touched, so several
- * threads may evaluate one graph. */
+ * threads may evaluate one graph. On failure no wanted tensor is owned. */
 enum incise_status inc_eval_run(const struct inc_graph *graph, const struct inc_feed *feeds, size_t n_feeds,
                                 struct inc_feed *wanted, size_t n_wanted) __attribute__((warn_unused_result));
 
