@@ -154,8 +154,8 @@ struct inc_graph {
 
 enum incise_status inc_graph_create(const struct inc_ctx *ctx, struct inc_graph **graph) __attribute__((warn_unused_result));
 void inc_graph_destroy(struct inc_graph *graph); /* NULL is fine */
-/* A deep copy that shares constant data. `lowered` is not copied. Node ids are kept. */
-enum incise_status inc_graph_clone(const struct inc_graph *graph, struct inc_graph **copy) __attribute__((warn_unused_result));
+/* A deep copy that shares constant data. `lowered` is not copied. Node ids are kept. Uses the marks of `graph`. */
+enum incise_status inc_graph_clone(struct inc_graph *graph, struct inc_graph **copy) __attribute__((warn_unused_result));
 
 /* Appends a node (before `before` if not NULL). `name` is copied; NULL makes "<Op>_<id>". Attributes get the defaults of
  * the op's spec; required ones must be set after. Parameter and Result are also added to the model's lists. Inputs may
