@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Constant 2-D weights, seen through the chain that decompresses them:
+ *
+ *   Const -> [Convert] -> [Subtract zero point] -> [Multiply scale] -> [Reshape] -> [Convert] -> reader
+ *   Const -> [Convert] -> FakeQuantize -> [Convert] -> reader
+ *
+ * as one matrix W[out, in] = (q - zero) * scale, computed in float. Nothing is copied: an inc_weight points into its
+ * graph and is read row by row, by any number of threads. */
+#ifndef INC_GRAPH_WEIGHT_H
+#define INC_GRAPH_WEIGHT_H
+
+#include "graph/graph.h"
+
+/* A small constant that broadcasts over the weight. Its element for W[o, k] has index
+ * o / out_inner * out_stride[0] + o % out_inner * out_stride[1] + the same of k with in_inner, in_stride. */
+struct inc_weight_param {
+    const struct inc_tensor *tensor; /* NULL: absent */
+    int64_t out_stride[2], in_stride[2];
+};
+
+struct inc_weight {
+    struct inc_node *constant;
+    enum inc_type type; /* of the constant: f32 f16 bf16 i8 u8 i4 u4 */
+    int64_t out, in;
+    bool transposed;            /* stored [in, out] */
+    int64_t out_inner, in_inner; /* inner sizes of a grouped constant ([out, groups, in_inner]) */
+    struct inc_weight_param zero, scale;
+    int64_t group; /* zero and scale change every `group` inputs; 0 = constant along a row */
+    const struct inc_node *fake_quantize; /* FakeQuantize over a float constant, or NULL */
+    struct inc_weight_param range[4];     /* its input low, high, output low, high */
+};
+
+/* Whether `value` (input of a MatMul, table of a Gather) is such a weight; types and shapes must be inferred.
+ * `transpose`: the value's dims are [out, in] (MatMul input 1 with transpose_b, or a Gather's table); else [in, out]. */
+bool inc_weight_match(const struct inc_value *value, bool transpose, struct inc_weight *weight);
+
+/* INCISE_ERROR_DATA, naming the layer and the place, for a NaN or infinite weight, scale or range, and for a zero point
+ * that is no integer of the weight's type. The functions below need a weight that passed. */
+enum incise_status inc_weight_check(const struct inc_graph *graph, const struct inc_weight *weight)
+    __attribute__((warn_unused_result));
+
+/* W[row, 0..in). */
+void inc_weight_row_f32(const struct inc_weight *weight, int64_t row, float *out);
+/* An integer type with zero point and scale per row or per tensor: what an INT8 GEMM can multiply. */
+bool inc_weight_is_integer(const struct inc_weight *weight);
+/* q - zero of the row, exact; integer types only, groups included. */
+void inc_weight_row_i16(const struct inc_weight *weight, int64_t row, int16_t *out);
+/* The scale of the row's first group; 1 if there is none. */
+float inc_weight_row_scale(const struct inc_weight *weight, int64_t row);
+/* Index of the element behind W[row, k] in the constant, and in the parameter's tensor. */
+size_t inc_weight_index(const struct inc_weight *weight, int64_t row, int64_t k);
+size_t inc_weight_param_index(const struct inc_weight *weight, const struct inc_weight_param *param, int64_t row, int64_t k);
+
+#endif
