@@ -97,7 +97,8 @@ static enum incise_status check_feed(const struct run *run, const struct inc_val
         return inc_node_fail(graph, value->node, "needs a tensor of type %s, was given %s", inc_type_name(value->type),
                              inc_type_name(tensor->type));
     if (tensor->rank < 0 || tensor->rank > INC_MAX_RANK ||
-        !inc_tensor_count(tensor->rank, tensor->dims, tensor->type, &count, &bytes) || bytes > tensor->bytes)
+        !inc_tensor_count(tensor->rank, tensor->dims, tensor->type, &count, &bytes) || bytes > tensor->bytes ||
+        (bytes > 0 && !tensor->data))
         return inc_node_fail(graph, value->node, "was given a tensor whose size does not fit its shape");
     if (value->shape.rank < 0) return INCISE_OK;
     if (tensor->rank != value->shape.rank)
@@ -119,14 +120,23 @@ static enum incise_status check_feed(const struct run *run, const struct inc_val
     return INCISE_OK;
 }
 
+/* A tensor that somebody else owns; its data is never NULL. */
+static struct inc_tensor borrow(const struct inc_tensor *tensor)
+{
+    static uint64_t nothing;
+    struct inc_tensor borrowed = *tensor;
+    borrowed.owned = false;
+    if (!borrowed.data) borrowed.data = &nothing;
+    return borrowed;
+}
+
 static enum incise_status take_feeds(struct run *run, const struct inc_feed *feeds, size_t n_feeds)
 {
     for (size_t i = 0; i < n_feeds; i++) {
         struct held *held = find_held(run, feeds[i].value);
         if (!held) return inc_fail(run->graph->ctx, INCISE_ERROR_USAGE, "feed %zu is no value of the graph", i);
         INC_TRY(check_feed(run, feeds[i].value, &feeds[i].tensor));
-        held->tensor = feeds[i].tensor;
-        held->tensor.owned = false;
+        held->tensor = borrow(&feeds[i].tensor);
         held->ready = true;
     }
     return INCISE_OK;
@@ -311,8 +321,7 @@ static enum incise_status run_slot(struct run *run, const struct slot *slot)
     if (node->op == INC_OP_PARAMETER) return inc_node_fail(run->graph, node, "no tensor was given for this input");
     if (node->op == INC_OP_CONSTANT) {
         struct held *held = &run->held[slot->first];
-        held->tensor = node->data;
-        held->tensor.owned = false;
+        held->tensor = borrow(&node->data);
         held->ready = true;
         return INCISE_OK;
     }

@@ -115,14 +115,27 @@ void inc_walk_init(struct inc_walk *walk, int rank, const int64_t *dims, int ope
     for (int d = 0; d < rank; d++) walk->dims[d] = dims[d];
 }
 
-void inc_walk_broadcast(struct inc_walk *walk, int k, int rank, const int64_t *dims)
+bool inc_walk_broadcast(struct inc_walk *walk, int k, int rank, const int64_t *dims)
 {
     int64_t stride = 1;
     for (int d = rank - 1; d >= 0; d--) {
         int at = walk->rank - rank + d;
+        if (at < 0 || (dims[d] != 1 && dims[d] != walk->dims[at])) return false;
         walk->strides[k][at] = dims[d] == 1 ? 0 : stride;
         stride *= dims[d];
     }
+    return true;
+}
+
+enum incise_status inc_walk_inputs(struct inc_walk *walk, struct inc_eval *eval, const struct inc_node *node,
+                                   int operands)
+{
+    inc_walk_init(walk, eval->out[0].rank, eval->out[0].dims, operands);
+    for (int k = 0; k < operands; k++)
+        if (!inc_walk_broadcast(walk, k, eval->in[k]->rank, eval->in[k]->dims))
+            return inc_node_fail(eval->scratch_graph, node, "input %d does not broadcast to the result", k);
+    inc_walk_start(walk);
+    return INCISE_OK;
 }
 
 /* Dim `d` can be merged into the one kept at `last` when every operand goes through both in equal steps. */

@@ -72,8 +72,11 @@ struct inc_walk {
 
 /* Fills in rank, dims; strides are set by the caller or by inc_walk_broadcast, then inc_walk_start. */
 void inc_walk_init(struct inc_walk *walk, int rank, const int64_t *dims, int operands);
-/* Operand `k` is a row-major tensor of these dims, broadcast as numpy does (which the shape rule has checked). */
-void inc_walk_broadcast(struct inc_walk *walk, int k, int rank, const int64_t *dims);
+/* Operand `k` is a row-major tensor of these dims, broadcast as numpy does; false if it does not fit the result. */
+bool inc_walk_broadcast(struct inc_walk *walk, int k, int rank, const int64_t *dims) __attribute__((warn_unused_result));
+/* A started walk over output 0 with the first `operands` inputs broadcast to it. */
+enum incise_status inc_walk_inputs(struct inc_walk *walk, struct inc_eval *eval, const struct inc_node *node,
+                                   int operands) __attribute__((warn_unused_result));
 void inc_walk_start(struct inc_walk *walk);
 void inc_walk_next(struct inc_walk *walk);
 
