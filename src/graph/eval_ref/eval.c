@@ -318,7 +318,6 @@ static enum incise_status finish_node(struct run *run, const struct slot *slot, 
 static enum incise_status run_slot(struct run *run, const struct slot *slot)
 {
     const struct inc_node *node = slot->node;
-    if (node->op == INC_OP_PARAMETER) return inc_node_fail(run->graph, node, "no tensor was given for this input");
     if (node->op == INC_OP_CONSTANT) {
         struct held *held = &run->held[slot->first];
         held->tensor = borrow(&node->data);

@@ -200,3 +200,28 @@ void inc_walk_copy(struct inc_walk *walk, const void *in, void *out, size_t size
         }
     }
 }
+
+/* ---- ops that are never evaluated here --------------------------------------------------------------------------- */
+
+/* The runner takes their tensors from the feeds and from the graph. */
+enum incise_status inc_eval_parameter(struct inc_eval *eval, struct inc_node *node)
+{
+    return inc_node_fail(eval->scratch_graph, node, "no tensor was given for this input");
+}
+
+enum incise_status inc_eval_constant(struct inc_eval *eval, struct inc_node *node)
+{
+    return inc_node_fail(eval->scratch_graph, node, "has no data");
+}
+
+enum incise_status inc_eval_result(struct inc_eval *eval, struct inc_node *node)
+{
+    (void)eval;
+    (void)node;
+    return INCISE_OK; /* it has no output */
+}
+
+enum incise_status inc_eval_fused(struct inc_eval *eval, struct inc_node *node)
+{
+    return inc_node_fail(eval->scratch_graph, node, "a fused op runs on a device, not in the reference evaluator");
+}

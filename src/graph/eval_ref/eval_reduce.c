@@ -115,6 +115,8 @@ enum incise_status inc_eval_reduce(struct inc_eval *eval, struct inc_node *node)
 {
     struct groups g;
     INC_TRY(listed_groups(eval, node, &g));
+    if (inc_tensor_elements(&eval->out[0]) != g.n_outer)
+        return inc_node_fail(eval->scratch_graph, node, "the result has another size");
     if (eval->out[0].type == INC_F32) {
         const float *in = inc_eval_floats(eval, node, 0);
         float *out = eval->out[0].data;
