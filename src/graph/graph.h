@@ -32,8 +32,8 @@ enum inc_symbol_kind { INC_SYMBOL_INPUT, INC_SYMBOL_ADD, INC_SYMBOL_MUL, INC_SYM
 struct inc_symbol {
     enum inc_symbol_kind kind;
     const char *name; /* "s1", for dumps */
-    struct inc_dim a, b;
-    int64_t min, max; /* bounds of an INPUT symbol: "1..10" in IR; max -1 = unbounded */
+    struct inc_dim a, b; /* operands of ADD and MUL; what an OPAQUE symbol stands for: (node, port and slot) or (a / b) */
+    int64_t min, max;    /* bounds of an INPUT symbol: "1..10" in IR; max -1 = unbounded */
 };
 
 static inline struct inc_dim inc_dim_const(int64_t value)
@@ -145,6 +145,8 @@ struct inc_graph {
     size_t n_results, results_capacity;
     struct inc_symbol *symbols; /* [0] unused */
     size_t n_symbols, symbols_capacity;
+    uint32_t *symbol_table; /* hash of symbols, in the arena; symbol.c makes it when it is NULL */
+    size_t symbol_table_size;
     struct inc_info *info; /* model rt_info children */
     struct inc_blob **blobs;
     size_t n_blobs, blobs_capacity;
@@ -232,20 +234,36 @@ extern const struct inc_op_info inc_ops[INC_OP_COUNT];
 bool inc_op_find(const char *type, const char *opset, enum inc_op *op);
 /* Iterates a spec: start with *cursor = info->attrs; false at the end. */
 bool inc_attr_spec_next(const char **cursor, struct inc_attr_spec *spec);
-/* Parses `text` (as IR writes it) into `attr` for `spec`; false if it is malformed. Strings are copied into the arena. */
+/* Parses `text` (as IR writes it) into attr->kind and attr->u for `spec` (attr->name is left as it is); false if it is
+ * malformed or memory is short. Strings and lists are copied into the arena; a dynamic dim of a shape ("?", "-1", "1..10")
+ * becomes a new INPUT symbol; a dynamic rank ("...") is refused. */
 bool inc_attr_parse(struct inc_graph *graph, const struct inc_attr_spec *spec, const char *text, size_t length,
                     struct inc_attr *attr);
 
 /* ---- symbols (symbol.c) ---------------------------------------------------------------------------------------- */
 
-/* A fresh symbol (kind INPUT or OPAQUE); on memory failure a constant -1 with symbol 0 and the failure is reported by
- * the next inc_graph_* call: check with inc_dim_valid. */
+/* Expressions are kept in one normal form: a sum of products, INPUT and OPAQUE symbols rising within a product, products
+ * rising within a sum, constants last and folded: (s1*4)*2 and s1*8 are one symbol. What is too big for it, or whose
+ * coefficients overflow, becomes opaque.
+ *
+ * Memory failure is reported and gives INC_DIM_INVALID, as do operations on it and constants that overflow. */
+#define INC_DIM_INVALID ((struct inc_dim){UINT32_MAX, 0})
+static inline bool inc_dim_valid(struct inc_dim d)
+{
+    return d.symbol != UINT32_MAX;
+}
+/* A fresh symbol of kind INPUT or OPAQUE. */
 struct inc_dim inc_dim_new(struct inc_graph *graph, enum inc_symbol_kind kind, int64_t min, int64_t max);
+/* The opaque symbol number `slot` of output `port` of node `id`: always the same one. `min`: what it is at least. */
+struct inc_dim inc_dim_opaque(struct inc_graph *graph, uint32_t id, uint32_t port, uint32_t slot, int64_t min);
 struct inc_dim inc_dim_add(struct inc_graph *graph, struct inc_dim a, struct inc_dim b);
+struct inc_dim inc_dim_sub(struct inc_graph *graph, struct inc_dim a, struct inc_dim b);
 struct inc_dim inc_dim_mul(struct inc_graph *graph, struct inc_dim a, struct inc_dim b);
-/* a / b when it is exact as expressions; else an opaque symbol. */
+/* a / b when it is exact as expressions; else an opaque symbol (the same for the same a and b). */
 struct inc_dim inc_dim_div(struct inc_graph *graph, struct inc_dim a, struct inc_dim b);
-/* Writes "128", "s1", "(s1*12)" into text. */
+/* A bound that `dim` cannot fall below; INT64_MIN if none is known. */
+int64_t inc_dim_min(const struct inc_graph *graph, struct inc_dim dim);
+/* Writes "128", "s1", "(s1*12)", "(s1+s2*2+1)" into text; opaque symbols are "u<n>". */
 void inc_dim_format(const struct inc_graph *graph, struct inc_dim dim, char *text, size_t size);
 
 /* ---- model rt_info (info.c) ------------------------------------------------------------------------------------ */

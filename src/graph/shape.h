@@ -21,6 +21,12 @@ struct inc_infer {
  * Failure: `return inc_node_fail(infer->graph, node, "axis %lld is outside rank %d", ...)`. */
 #define SHAPE_RULE(name) enum incise_status inc_shape_##name(struct inc_infer *infer, struct inc_node *node)
 
+#define OP(id, name, opset, min_in, max_in, n_out, attrs, shape, eval) SHAPE_RULE(shape);
+#define FUSED(id, name, min_in, max_in, n_out, attrs, shape, eval) SHAPE_RULE(shape);
+#include "graph/ops.def"
+#undef OP
+#undef FUSED
+
 /* Reports "<source>: layer <id> '<name>' (<type> <opset>): <text>" and returns INCISE_ERROR_DATA. */
 enum incise_status inc_node_fail(const struct inc_graph *graph, const struct inc_node *node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
