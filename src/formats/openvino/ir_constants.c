@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Data of constants. The .bin is one blob that constants point into; ranges that lie at an odd address for their element
+ * type are copied, once each, into a second blob. */
+#include "formats/openvino/ir_reader.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "graph/shape.h"
+
+/* Distinct ranges of real files do not overlap. They may here, but what they claim together is bounded, so that
+ * reading, copying and writing stay linear in the file's size. */
+#define MAX_CLAIM 4
+
+bool inc_ir_needs_weights(const struct inc_ir_reader *reader)
+{
+    for (size_t i = 0; i < reader->n_constants; i++)
+        if (reader->constants[i].needed > 0) return true;
+    return false;
+}
+
+static int compare_ranges(const void *a, const void *b)
+{
+    const struct inc_ir_constant *x = a, *y = b;
+    if (x->offset != y->offset) return x->offset < y->offset ? -1 : 1;
+    if (x->needed != y->needed) return x->needed < y->needed ? -1 : 1;
+    return x->aligned < y->aligned ? -1 : x->aligned > y->aligned;
+}
+
+static bool same_range(const struct inc_ir_constant *a, const struct inc_ir_constant *b)
+{
+    return a->offset == b->offset && a->needed == b->needed;
+}
+
+static enum incise_status check_ranges(struct inc_ir_reader *reader, size_t bin_size)
+{
+    for (size_t i = 0; i < reader->n_constants; i++) {
+        struct inc_ir_constant *constant = &reader->constants[i];
+        size_t element = inc_max_size(inc_type_bits(constant->node->data.type) / 8, 1);
+        constant->aligned = constant->needed == 0 || constant->offset % element == 0;
+        if (constant->needed == 0) continue;
+        if (constant->size > bin_size || constant->offset > bin_size - constant->size)
+            return inc_node_fail(reader->graph, constant->node,
+                                 "(line %lu) %llu bytes at offset %llu lie outside the weights of %zu bytes",
+                                 constant->line, (unsigned long long)constant->size, (unsigned long long)constant->offset,
+                                 bin_size);
+    }
+    return INCISE_OK;
+}
+
+/* The sum of all distinct ranges, and of those that must be copied, each at a multiple of INC_ALIGN. `constants` is
+ * sorted. */
+static enum incise_status measure(const struct inc_ir_reader *reader, size_t bin_size, size_t *copied)
+{
+    size_t claimed = 0, limit;
+    *copied = 0;
+    if (!inc_size_mul(bin_size, MAX_CLAIM, &limit)) limit = SIZE_MAX;
+    for (size_t i = 0; i < reader->n_constants; i++) {
+        const struct inc_ir_constant *constant = &reader->constants[i];
+        if (i > 0 && same_range(constant, constant - 1)) continue;
+        if (!inc_size_add(claimed, constant->needed, &claimed) || claimed > limit)
+            return inc_fail(reader->ctx, INCISE_ERROR_DATA, "%s: ranges of constants overlap: they claim more than %d times "
+                            "the %zu bytes of the weights", reader->source, MAX_CLAIM, bin_size);
+        if (!constant->aligned) *copied += inc_round_up(constant->needed, INC_ALIGN);
+    }
+    return INCISE_OK;
+}
+
+/* Unaligned constants of one range come first in it (compare_ranges), so that the one that is copied is known. */
+static void point_constants(const struct inc_ir_reader *reader, unsigned char *bin, unsigned char *copies)
+{
+    const unsigned char *copy = NULL;
+    for (size_t i = 0; i < reader->n_constants; i++) {
+        const struct inc_ir_constant *constant = &reader->constants[i];
+        if (constant->needed == 0) {
+            constant->node->data.data = bin;
+        } else if (constant->aligned) {
+            constant->node->data.data = bin + constant->offset;
+        } else {
+            if (i == 0 || !same_range(constant, constant - 1)) {
+                copy = memcpy(copies, bin + constant->offset, constant->needed);
+                copies += inc_round_up(constant->needed, INC_ALIGN);
+            }
+            constant->node->data.data = (void *)(uintptr_t)copy;
+        }
+    }
+}
+
+enum incise_status inc_ir_attach_weights(struct inc_ir_reader *reader, void *bin, size_t bin_size)
+{
+    struct inc_blob *blob = NULL;
+    unsigned char *copies = NULL;
+    size_t copied;
+    if (bin == NULL) bin = inc_alloc_zero(reader->ctx, 1, INC_ALIGN); /* constants without elements point here */
+    if (bin == NULL) return inc_fail_memory(reader->ctx, INC_ALIGN, reader->source);
+    enum incise_status status = inc_graph_add_blob(reader->graph, bin, bin_size, &blob);
+    if (status != INCISE_OK) {
+        inc_free(reader->ctx, bin);
+        return status;
+    }
+    INC_TRY(check_ranges(reader, bin_size));
+    if (reader->n_constants > 1)
+        qsort(reader->constants, reader->n_constants, sizeof *reader->constants, compare_ranges);
+    INC_TRY(measure(reader, bin_size, &copied));
+    if (copied > 0) {
+        copies = inc_alloc(reader->ctx, copied);
+        if (copies == NULL) return inc_fail_memory(reader->ctx, copied, "constants at unaligned offsets");
+        status = inc_graph_add_blob(reader->graph, copies, copied, &blob);
+        if (status != INCISE_OK) {
+            inc_free(reader->ctx, copies);
+            return status;
+        }
+    }
+    point_constants(reader, bin, copies);
+    return INCISE_OK;
+}
