@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "text/pieces.h"
+
+#include <string.h>
+
+#include "base/size.h"
+
+#define MAX_PROBES 1024 /* a half full table of honest entries needs about 50 at most */
+
+/* FNV-1a runs along a text, so that one pass gives the hash of each of its beginnings. */
+#define HASH_START 0xcbf29ce484222325u
+#define HASH_PRIME 0x100000001b3u
+#define HASH_MIX 0x9e3779b97f4a7c15u /* 2^64 / golden ratio: spreads the state over the upper bits */
+
+struct inc_piece {
+    uint32_t tag;
+    uint32_t length; /* 0: free */
+    size_t offset;
+    int32_t id;
+};
+
+static uint64_t hash_step(uint64_t state, char byte)
+{
+    return (state ^ (unsigned char)byte) * HASH_PRIME;
+}
+
+static uint64_t hash_bytes(const char *bytes, size_t n)
+{
+    uint64_t state = HASH_START;
+    for (size_t i = 0; i < n; i++) state = hash_step(state, bytes[i]);
+    return state;
+}
+
+/* The slot that holds the entry or is free for it; NULL after MAX_PROBES. */
+static struct inc_piece *find_slot(const struct inc_pieces *pieces, const char *piece, size_t n, uint64_t state)
+{
+    uint64_t mixed = state * HASH_MIX;
+    size_t mask = ((size_t)1 << pieces->bits) - 1, at = (size_t)(mixed >> (64 - pieces->bits));
+    uint32_t tag = (uint32_t)mixed;
+    for (int probes = 0; probes < MAX_PROBES; probes++, at = (at + 1) & mask) {
+        struct inc_piece *slot = &pieces->slots[at];
+        if (slot->length == 0) return slot;
+        if (slot->tag == tag && slot->length == n && memcmp(pieces->bytes + slot->offset, piece, n) == 0) return slot;
+    }
+    return NULL;
+}
+
+enum incise_status inc_pieces_init(struct inc_pieces *pieces, const struct inc_ctx *ctx, size_t capacity)
+{
+    memset(pieces, 0, sizeof *pieces);
+    pieces->ctx = ctx;
+    pieces->highest = -1;
+    pieces->bits = 4;
+    while (pieces->bits < 40 && ((size_t)1 << pieces->bits) / 2 < capacity) pieces->bits++;
+    size_t n = (size_t)1 << pieces->bits;
+    pieces->slots = inc_alloc_zero(ctx, n, sizeof *pieces->slots);
+    return pieces->slots != NULL ? INCISE_OK : inc_fail_memory(ctx, n, "a vocabulary");
+}
+
+void inc_pieces_fini(struct inc_pieces *pieces)
+{
+    if (pieces->ctx == NULL) return; /* never made */
+    inc_free(pieces->ctx, pieces->slots);
+    inc_free(pieces->ctx, pieces->bytes);
+    memset(pieces, 0, sizeof *pieces);
+}
+
+enum incise_status inc_pieces_add(struct inc_pieces *pieces, const char *label, const char *piece, size_t n, int32_t id)
+{
+    const struct inc_ctx *ctx = pieces->ctx;
+    if (n == 0 || n > INC_PIECE_MAX)
+        return inc_fail(ctx, INCISE_ERROR_DATA, "%s: token '%.*s' (id %d) has %zu bytes, not 1..%d", label,
+                        (int)inc_min_size(n, 40), piece, id, n, INC_PIECE_MAX);
+    uint64_t state = hash_bytes(piece, n);
+    struct inc_piece *slot = find_slot(pieces, piece, n, state);
+    if (slot == NULL || pieces->count >= (size_t)1 << (pieces->bits - 1))
+        return inc_fail(ctx, INCISE_ERROR_DATA, "%s: too many tokens share a hash", label);
+    if (slot->length != 0)
+        return inc_fail(ctx, INCISE_ERROR_DATA, "%s: token '%.*s' occurs twice (ids %d and %d)", label, (int)n, piece,
+                        slot->id, id);
+    size_t end;
+    if (!inc_size_add(pieces->n_bytes, n, &end)) return inc_fail_memory(ctx, SIZE_MAX, label);
+    INC_TRY(inc_grow(ctx, (void **)&pieces->bytes, &pieces->bytes_capacity, end, 1));
+    memcpy(pieces->bytes + pieces->n_bytes, piece, n);
+    slot->tag = (uint32_t)(state * HASH_MIX);
+    slot->length = (uint32_t)n;
+    slot->offset = pieces->n_bytes;
+    slot->id = id;
+    pieces->n_bytes = end;
+    pieces->count++;
+    if (id > pieces->highest) pieces->highest = id;
+    pieces->longest = inc_max_size(pieces->longest, n);
+    pieces->lengths[n / 64] |= (uint64_t)1 << n % 64;
+    return INCISE_OK;
+}
+
+bool inc_pieces_find(const struct inc_pieces *pieces, const char *piece, size_t n, int32_t *id)
+{
+    if (n == 0 || n > pieces->longest) return false;
+    const struct inc_piece *slot = find_slot(pieces, piece, n, hash_bytes(piece, n));
+    if (slot == NULL || slot->length == 0) return false;
+    *id = slot->id;
+    return true;
+}
+
+size_t inc_pieces_longest(const struct inc_pieces *pieces, const char *text, size_t n, int32_t *id)
+{
+    uint64_t states[INC_PIECE_MAX + 1]; /* of the first i bytes */
+    if (n > pieces->longest) n = pieces->longest;
+    states[0] = HASH_START;
+    for (size_t i = 0; i < n; i++) states[i + 1] = hash_step(states[i], text[i]);
+    for (; n > 0; n--) {
+        if ((pieces->lengths[n / 64] >> n % 64 & 1) == 0) continue;
+        const struct inc_piece *slot = find_slot(pieces, text, n, states[n]);
+        if (slot != NULL && slot->length != 0) {
+            *id = slot->id;
+            return n;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "text/unicode.h"
+
+#include <string.h>
+#include <utf8proc.h>
+
+struct code_range {
+    uint32_t first, last;
+    int32_t value; /* a class, or the distance to the lower-case letter */
+};
+
+static const struct code_range bert_classes[] = {
+#define CLASS(first, last, name) {first, last, INC_BERT_##name},
+#define LOWER(first, last, distance)
+#include "text/bert_classes.inc"
+#undef CLASS
+#undef LOWER
+};
+
+static const struct code_range lower_cases[] = {
+#define CLASS(first, last, name)
+#define LOWER(first, last, distance) {first, last, distance},
+#include "text/bert_classes.inc"
+#undef CLASS
+#undef LOWER
+};
+
+/* The range that holds `code`, or NULL; `ranges` rise. */
+static const struct code_range *find_range(const struct code_range *ranges, size_t n, uint32_t code)
+{
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (code > ranges[middle].last)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < n && code >= ranges[low].first ? &ranges[low] : NULL;
+}
+
+enum inc_bert_class inc_bert_class(uint32_t code)
+{
+    const struct code_range *range = find_range(bert_classes, sizeof bert_classes / sizeof *bert_classes, code);
+    return range != NULL ? (enum inc_bert_class)range->value : INC_BERT_PLAIN;
+}
+
+bool inc_is_space(uint32_t code)
+{
+    if (code < 0x80) return code == ' ' || (code >= 9 && code <= 13);
+    return code == 0x85 || code == 0xa0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200a) || code == 0x2028 ||
+           code == 0x2029 || code == 0x202f || code == 0x205f || code == 0x3000;
+}
+
+bool inc_is_chinese(uint32_t code)
+{
+    static const struct code_range blocks[] = {
+        {0x3400, 0x4dbf, 0},   {0x4e00, 0x9fff, 0},   {0xf900, 0xfaff, 0},   {0x20000, 0x2a6df, 0},
+        {0x2a700, 0x2b73f, 0}, {0x2b740, 0x2b81f, 0}, {0x2b920, 0x2ceaf, 0}, {0x2f800, 0x2fa1f, 0},
+    };
+    return code >= 0x3400 && find_range(blocks, sizeof blocks / sizeof *blocks, code) != NULL;
+}
+
+uint32_t inc_lower(uint32_t code)
+{
+    const struct code_range *range = find_range(lower_cases, sizeof lower_cases / sizeof *lower_cases, code);
+    if (range != NULL) return (uint32_t)((int32_t)code + range->value);
+    if (code == 0x130) return 'i';
+    return (uint32_t)utf8proc_tolower((utf8proc_int32_t)code);
+}
+
+size_t inc_utf8_check(const char *text, size_t n)
+{
+    size_t at = 0;
+    while (at < n) {
+        uint64_t block;
+        utf8proc_int32_t code;
+        if (n - at >= sizeof block) {
+            memcpy(&block, text + at, sizeof block);
+            if ((block & 0x8080808080808080u) == 0) {
+                at += sizeof block;
+                continue;
+            }
+        }
+        utf8proc_ssize_t length =
+            utf8proc_iterate((const utf8proc_uint8_t *)text + at, (utf8proc_ssize_t)(n - at), &code);
+        if (length < 1) return at;
+        at += (size_t)length;
+    }
+    return n;
+}
+
+size_t inc_utf8_decode(const char *text, uint32_t *code)
+{
+    const unsigned char *u = (const unsigned char *)text;
+    if (u[0] < 0x80) {
+        *code = u[0];
+        return 1;
+    }
+    if (u[0] < 0xe0) {
+        *code = (u[0] & 0x1fu) << 6 | (u[1] & 0x3fu);
+        return 2;
+    }
+    if (u[0] < 0xf0) {
+        *code = (u[0] & 0x0fu) << 12 | (u[1] & 0x3fu) << 6 | (u[2] & 0x3fu);
+        return 3;
+    }
+    *code = (u[0] & 0x07u) << 18 | (u[1] & 0x3fu) << 12 | (u[2] & 0x3fu) << 6 | (u[3] & 0x3fu);
+    return 4;
+}
+
+size_t inc_utf8_encode(uint32_t code, char *text)
+{
+    return (size_t)utf8proc_encode_char((utf8proc_int32_t)code, (utf8proc_uint8_t *)text);
+}

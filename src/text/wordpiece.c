@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "text/wordpiece.h"
+
+#include <string.h>
+
+#include "text/tokenizer_parts.h"
+
+enum incise_status inc_wordpiece_create(const struct inc_ctx *ctx, size_t capacity, const char *prefix, size_t max_chars,
+                                        struct inc_wordpiece **model)
+{
+    struct inc_wordpiece *wordpiece = inc_alloc_zero(ctx, 1, sizeof *wordpiece);
+    *model = wordpiece;
+    if (wordpiece == NULL) return inc_fail_memory(ctx, sizeof *wordpiece, "a vocabulary");
+    wordpiece->ctx = ctx;
+    wordpiece->prefix = prefix;
+    wordpiece->max_chars = max_chars;
+    INC_TRY(inc_pieces_init(&wordpiece->initial, ctx, capacity));
+    return inc_pieces_init(&wordpiece->continuing, ctx, capacity);
+}
+
+enum incise_status inc_wordpiece_add(struct inc_wordpiece *model, const char *label, const char *piece, size_t n,
+                                     int32_t id)
+{
+    size_t n_prefix = strlen(model->prefix);
+    INC_TRY(inc_pieces_add(&model->initial, label, piece, n, id));
+    if (n <= n_prefix || memcmp(piece, model->prefix, n_prefix) != 0) return INCISE_OK;
+    return inc_pieces_add(&model->continuing, label, piece + n_prefix, n - n_prefix, id);
+}
+
+enum incise_status inc_wordpiece_finish(struct inc_wordpiece *model, const char *label, const char *unknown)
+{
+    model->prefix = NULL;
+    if (inc_pieces_find(&model->initial, unknown, strlen(unknown), &model->unknown)) return INCISE_OK;
+    return inc_fail(model->ctx, INCISE_ERROR_DATA, "%s: the vocabulary lacks the unknown token '%.64s'", label, unknown);
+}
+
+static enum incise_status load(const struct inc_json *json, json_t *section, void **model)
+{
+    const char *unknown = "[UNK]", *prefix = "##", *piece;
+    int64_t max_chars = 100;
+    json_t *vocab = json_object_get(section, "vocab"), *value;
+    struct inc_wordpiece *wordpiece;
+    INC_TRY(inc_json_only(json, section, "model", "type unk_token continuing_subword_prefix max_input_chars_per_word vocab"));
+    INC_TRY(inc_json_string(json, section, "model", "unk_token", &unknown));
+    INC_TRY(inc_json_string(json, section, "model", "continuing_subword_prefix", &prefix));
+    INC_TRY(inc_json_int(json, section, "model", "max_input_chars_per_word", 0, INC_WORDPIECE_MAX_CHARS, &max_chars));
+    if (!json_is_object(vocab)) return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: model: no 'vocab'", json->label);
+    enum incise_status status =
+        inc_wordpiece_create(json->ctx, json_object_size(vocab), prefix, (size_t)max_chars, &wordpiece);
+    *model = wordpiece;
+    INC_TRY(status);
+    json_object_foreach(vocab, piece, value) {
+        if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > INC_MAX_TOKEN_ID)
+            return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: model: token '%.64s' has a bad id", json->label, piece);
+        INC_TRY(inc_wordpiece_add(wordpiece, json->label, piece, strlen(piece), (int32_t)json_integer_value(value)));
+    }
+    return inc_wordpiece_finish(wordpiece, json->label, unknown);
+}
+
+static void destroy(const struct inc_ctx *ctx, void *model)
+{
+    struct inc_wordpiece *wordpiece = model;
+    if (wordpiece == NULL) return;
+    inc_pieces_fini(&wordpiece->initial);
+    inc_pieces_fini(&wordpiece->continuing);
+    inc_free(ctx, wordpiece);
+}
+
+static enum incise_status push(struct inc_ids *out, int32_t id)
+{
+    if (out->count >= out->capacity)
+        INC_TRY(inc_grow(out->ctx, (void **)&out->ids, &out->capacity, out->count, sizeof *out->ids));
+    out->ids[out->count++] = id;
+    return INCISE_OK;
+}
+
+static enum incise_status encode(const void *model, const char *word, size_t n, size_t chars, struct inc_ids *out)
+{
+    const struct inc_wordpiece *wordpiece = model;
+    size_t start = out->count, at = 0;
+    if (chars > wordpiece->max_chars) return push(out, wordpiece->unknown);
+    while (at < n) {
+        int32_t id;
+        size_t length = inc_pieces_longest(at == 0 ? &wordpiece->initial : &wordpiece->continuing, word + at, n - at, &id);
+        if (length == 0) {
+            out->count = start;
+            return push(out, wordpiece->unknown);
+        }
+        INC_TRY(push(out, id));
+        at += length;
+    }
+    return INCISE_OK;
+}
+
+static const struct inc_pieces *vocabulary(const void *model)
+{
+    return &((const struct inc_wordpiece *)model)->initial;
+}
+
+const struct inc_model_type inc_wordpiece_type = {"WordPiece", load, destroy, encode, vocabulary};
