@@ -238,16 +238,34 @@ static enum incise_status sync_folder(const struct inc_ctx *ctx, const char *pat
     return failed ? inc_fail(ctx, INCISE_ERROR_IO, "%s: %s", path, strerror(errno)) : INCISE_OK;
 }
 
-static enum incise_status sync_parent(const struct inc_ctx *ctx, const char *path)
+/* The folder that holds `path`, in fresh memory; NULL when memory is short (reported). */
+static char *parent_of(const struct inc_ctx *ctx, const char *path)
 {
+    if (strchr(path, '/') == NULL) return join(ctx, ".", "", "");
     char *parent = join(ctx, path, "", "");
-    if (parent == NULL) return INCISE_ERROR_MEMORY;
+    if (parent == NULL) return NULL;
     char *slash = strrchr(parent, '/');
-    if (slash == parent) slash++;
-    if (slash != NULL) *slash = '\0';
-    enum incise_status status = sync_folder(ctx, slash == NULL ? "." : parent);
-    inc_free(ctx, parent);
-    return status;
+    slash[slash == parent] = '\0'; /* "/" stays */
+    return parent;
+}
+
+/* Everything that can fail for want of memory is done before the renames: afterwards the output is there. */
+static enum incise_status put_in_place(struct inc_output *out, const char *old)
+{
+    const struct inc_ctx *ctx = out->ctx;
+    bool replaces = inc_is_folder(out->path);
+    if (replaces && rename(out->path, old) != 0)
+        return inc_fail(ctx, errno_status(), "%s: %s", out->path, strerror(errno));
+    if (rename(out->temp, out->path) != 0) {
+        enum incise_status status = inc_fail(ctx, errno_status(), "%s: %s", out->path, strerror(errno));
+        if (replaces && rename(old, out->path) != 0)
+            inc_log(ctx, INCISE_LOG_ERROR, "%s: the former folder is at %s", out->path, old);
+        return status;
+    }
+    inc_free(ctx, out->temp);
+    out->temp = NULL;
+    if (replaces) remove_folder(old, 1);
+    return INCISE_OK;
 }
 
 enum incise_status inc_output_commit(struct inc_output *out)
@@ -255,28 +273,12 @@ enum incise_status inc_output_commit(struct inc_output *out)
     const struct inc_ctx *ctx = out->ctx;
     INC_TRY(sync_folder(ctx, out->temp));
     INC_TRY(check_target(ctx, out->path, out->force));
-    char *old = NULL;
-    if (inc_is_folder(out->path)) { /* move the old one aside, so that the name is never without a complete model long */
-        old = join(ctx, out->temp, ".old", "");
-        if (old == NULL) return INCISE_ERROR_MEMORY;
-        if (rename(out->path, old) != 0) {
-            enum incise_status status = inc_fail(ctx, errno_status(), "%s: %s", out->path, strerror(errno));
-            inc_free(ctx, old);
-            return status;
-        }
-    }
-    if (rename(out->temp, out->path) != 0) {
-        enum incise_status status = inc_fail(ctx, errno_status(), "%s: %s", out->path, strerror(errno));
-        if (old != NULL && rename(old, out->path) != 0)
-            inc_log(ctx, INCISE_LOG_ERROR, "%s: the former folder is at %s", out->path, old);
-        inc_free(ctx, old);
-        return status;
-    }
-    inc_free(ctx, out->temp);
-    out->temp = NULL;
-    if (old != NULL) remove_folder(old, 1);
+    char *old = join(ctx, out->temp, ".old", ""), *parent = parent_of(ctx, out->path);
+    enum incise_status status = old == NULL || parent == NULL ? INCISE_ERROR_MEMORY : put_in_place(out, old);
+    if (status == INCISE_OK) status = sync_folder(ctx, parent);
     inc_free(ctx, old);
-    return sync_parent(ctx, out->path);
+    inc_free(ctx, parent);
+    return status;
 }
 
 void inc_output_discard(struct inc_output *out)
