@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Editing models: convert to IR, prune, quantize. Each reads a model, edits it, and writes a folder that any OpenVINO
+ * reader loads: openvino_model.xml and .bin, with tokenizer and configuration copied from beside the source. The folder
+ * appears complete or not at all. */
+#ifndef INCISE_COMPRESS_H
+#define INCISE_COMPRESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "incise/engine.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Called on the caller's thread after each of `total` weights; `name` lives for the call only. */
+typedef void incise_progress_fn(void *user, size_t done, size_t total, const char *name);
+
+/* Texts are read during the call only. Initialize with the init function, change what you need. */
+struct incise_prune_options {
+    size_t struct_size;
+    const char *pattern;  /* "element", or "block:RxC": R outputs x C inputs of W[out, in], edge blocks cut short */
+    const char *method;   /* "magnitude" (default) or "random" */
+    const char *norm;     /* score of a block for "magnitude": "l1" (default) or "l2" */
+    double sparsity;      /* share of each weight's blocks, 0 <= sparsity < 1 */
+    const char *select;   /* POSIX extended regex, searched in the layer's or its weight's name; NULL: every MatMul */
+    const char *ignore;   /* layers that match are left alone; NULL: none */
+    uint64_t seed;        /* of "random" */
+    int force;            /* 1: replace an existing output folder */
+    incise_progress_fn *progress; /* may be NULL */
+    void *progress_user;
+};
+
+struct incise_quantize_options {
+    size_t struct_size;
+    const char *weights;     /* "int8": symmetric, one scale per output row; embedding tables one per entry */
+    const char *activations; /* "dynamic" (default) or "float": what --compute auto will do with the model */
+    const char *select;      /* as for prune; NULL: every MatMul and embedding table */
+    const char *ignore;
+    int force;
+    incise_progress_fn *progress;
+    void *progress_user;
+};
+
+struct incise_convert_options {
+    size_t struct_size;
+    const char *task; /* "features" (default): token embeddings; "embedding": one normalized vector per text */
+    int force;
+};
+
+/* One weight that was edited. `name` (the layer's) and `weight` (its constant's) belong to the list. */
+struct incise_change {
+    const char *name;
+    const char *weight;
+    int64_t rows, columns;            /* of W[out, in] */
+    int64_t blocks, zero_blocks;      /* prune: all blocks, and those that are all zero now; else 0 */
+    double zeros;                     /* share of elements that are zero now, 0..1 */
+    double error;                     /* |W_new - W_old| / |W_old|, Frobenius; 0 for a weight that was all zero */
+};
+
+struct incise_changes;
+
+INCISE_API void incise_prune_options_init(struct incise_prune_options *options);
+INCISE_API void incise_quantize_options_init(struct incise_quantize_options *options);
+INCISE_API void incise_convert_options_init(struct incise_convert_options *options);
+
+/* Zeroes blocks of the weights of `model` (.xml or folder) and writes folder `out`. "magnitude": in each weight, the
+ * blocks whose norm is below the (100 * sparsity)-th percentile of its block norms, interpolated linearly; "random":
+ * round(sparsity * blocks) of them. Zero means the value after decompression. On success *changes (if `changes` is not
+ * NULL) is the caller's. INCISE_ERROR_USAGE for options that cannot work and for a selection that is empty. */
+INCISE_API INCISE_CHECK enum incise_status incise_prune(struct incise_engine *engine, const char *model, const char *out,
+                                                        const struct incise_prune_options *options,
+                                                        struct incise_changes **changes);
+
+/* Stores weights as integers. Weights that are integers already stay; INCISE_ERROR_USAGE if nothing is left to do. */
+INCISE_API INCISE_CHECK enum incise_status incise_quantize(struct incise_engine *engine, const char *model,
+                                                           const char *out, const struct incise_quantize_options *options,
+                                                           struct incise_changes **changes);
+
+/* Hugging Face folder to IR folder; `options` may be NULL. */
+INCISE_API INCISE_CHECK enum incise_status incise_convert(struct incise_engine *engine, const char *source,
+                                                          const char *out, const struct incise_convert_options *options);
+
+INCISE_API size_t incise_changes_count(const struct incise_changes *changes);
+INCISE_API void incise_changes_get(const struct incise_changes *changes, size_t index, struct incise_change *change);
+/* NULL is fine. Before the engine's end. */
+INCISE_API void incise_changes_destroy(struct incise_changes *changes);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

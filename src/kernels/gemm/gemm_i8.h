@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Integer GEMM: u8 activations times integer weights, f32 out:
+ *   c[m][n] = fmaf((float)sum_k (a[m][k] - a_zero) * w[n][k], a_scale[m] * w_scale[n], bias[n])
+ * The sum is exact, so integers and float bits are the same on every instruction set, for every tile, dense or sparse.
+ *
+ * Weights are integers in [-255, 255] (quantized value minus zero point; 0 = pruned), packed once per kernel into
+ * strips of nr outputs. A strip is the list of its k-quads (4 consecutive k) that are not all zero, in rising order of
+ * k: any pattern of zeros that empties whole quads is skipped, nothing needs to be declared.
+ *
+ * Exactness by splitting. A packed weight is s8, and a kernel that multiplies with vpmaddubsw also needs, for each
+ * pair (k, k + 1) of an output, positive weights that sum up to 128 at most and negative ones to -128 at least: 255
+ * times that fits s16, so nothing saturates. What exceeds either goes into further quads with the same k
+ * (w = w' + w''), which the list simply repeats; sum_k a * w is the same. Usual weights need few of them; the worst
+ * case of s8 weights doubles a strip's quads, of [-255, 255] quadruples them.
+ *
+ * No overflow: 255 * sum_k |w[n][k]| <= INT32_MAX is checked for each row when packing (s8 weights with k <= 65536
+ * always pass), which bounds every partial sum, a_zero * sum_k w, and their difference. */
+#ifndef INC_KERNELS_GEMM_I8_H
+#define INC_KERNELS_GEMM_I8_H
+
+#include "base/context.h"
+
+struct inc_pool;
+
+#define INC_GEMM_I8_MAX_K 65536u
+#define INC_GEMM_I8_MAX_NR 32u
+
+struct inc_gemm_i8_strip {
+    const int8_t *w;     /* [n_quads][nr][4], 64-byte aligned; outputs beyond n are 0 */
+    const int32_t *sums; /* [nr] sum of an output's weights */
+    const uint32_t *k;   /* [n_quads] byte offset of each quad in a row of A: a multiple of 4, non-decreasing */
+    uint32_t n_quads;    /* 0 when all weights are 0 */
+};
+
+/* Outputs 0..n-1 of consecutive strips (one strip where n <= nr) for m rows: c[i * ldc + j] for i < m, j < n.
+ * A: rows of u8, lda bytes apart, readable up to k rounded up to 4; what lies at k and behind does not matter. a_zero
+ * in [0, 255]; a_scale: [m]; w_scale: [n]; bias: [n] or NULL for 0. C must not overlap the rest. No alignment is
+ * needed. NaN in a_scale makes its row NaN. */
+typedef void inc_gemm_i8_run_fn(size_t m, size_t n, const struct inc_gemm_i8_strip *strips, const uint8_t *a,
+                                size_t lda, int32_t a_zero, const float *a_scale, const float *w_scale,
+                                const float *bias, float *c, size_t ldc);
+
+struct inc_gemm_i8_kernel {
+    const char *name;
+    enum incise_isa isa;
+    unsigned mr, nr;
+    int pair_limit; /* see gemm_i8.def */
+    inc_gemm_i8_run_fn *run;
+};
+
+#define INC_GEMM_I8(name, isa, mr, nr, pair_limit) inc_gemm_i8_run_fn inc_gemm_i8_run_##name;
+#include "kernels/gemm/gemm_i8.def"
+#undef INC_GEMM_I8
+
+/* All kernels compiled in, in rising order of instruction set; whether the CPU has it is the caller's check. */
+const struct inc_gemm_i8_kernel *inc_gemm_i8_kernels(size_t *n);
+/* The best kernel for `isa`; never NULL. */
+const struct inc_gemm_i8_kernel *inc_gemm_i8_select(enum incise_isa isa);
+
+/* Strip s holds outputs s * nr .. min(n, (s + 1) * nr) - 1. */
+struct inc_gemm_i8_weights {
+    size_t n, k;
+    unsigned nr;
+    size_t n_strips;
+    struct inc_gemm_i8_strip *strips;
+    float *w_scale; /* [n] */
+    size_t bytes;   /* of all strips */
+    double density; /* stored quads, repeated ones included, over all quads */
+};
+
+/* Writes row `row` of W (k values in [-255, 255]) to out. Called from several threads at once, once per row. */
+typedef void inc_weight_row_i16_fn(void *arg, size_t row, int16_t *out);
+
+/* Packs W[n, k] for `kernel`, strips in parallel on `pool` (may be NULL). w_scale: [n], copied. INCISE_ERROR_DATA for k
+ * above INC_GEMM_I8_MAX_K, a weight outside [-255, 255], or a row that could overflow. Release *out with
+ * inc_gemm_i8_release; after a failure it needs none. */
+enum incise_status inc_gemm_i8_pack(const struct inc_ctx *ctx, struct inc_pool *pool,
+                                    const struct inc_gemm_i8_kernel *kernel, size_t n, size_t k,
+                                    inc_weight_row_i16_fn *row, void *arg, const float *w_scale,
+                                    struct inc_gemm_i8_weights *out) __attribute__((warn_unused_result));
+void inc_gemm_i8_release(const struct inc_ctx *ctx, struct inc_gemm_i8_weights *weights);
+
+#endif

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/gemm/gemm_i8.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/half.h"
+#include "base/size.h"
+#include "base/threads.h"
+#include "support/support.h"
+
+struct matrix {
+    size_t n, k;
+    int16_t *w;
+    float *scale, *bias;
+};
+
+static void matrix_row(void *arg, size_t row, int16_t *out)
+{
+    const struct matrix *matrix = arg;
+    memcpy(out, matrix->w + row * matrix->k, matrix->k * sizeof *out);
+}
+
+static void *checked(void *memory)
+{
+    assert_non_null(memory);
+    return memory;
+}
+
+static struct matrix make_matrix(size_t n, size_t k, uint64_t *state)
+{
+    struct matrix matrix = {.n = n, .k = k};
+    matrix.w = checked(calloc(n * k, sizeof *matrix.w));
+    matrix.scale = checked(calloc(n, sizeof(float)));
+    matrix.bias = checked(calloc(n, sizeof(float)));
+    for (size_t j = 0; j < n; j++) {
+        matrix.scale[j] = test_random_float(state, 0.001f, 0.02f);
+        matrix.bias[j] = test_random_float(state, -1, 1);
+    }
+    return matrix;
+}
+
+static void free_matrix(struct matrix *matrix)
+{
+    free(matrix->w);
+    free(matrix->scale);
+    free(matrix->bias);
+}
+
+/* The kernels this CPU can run; says which it skips. */
+static const struct inc_gemm_i8_kernel *next_kernel(size_t *i)
+{
+    size_t n;
+    const struct inc_gemm_i8_kernel *kernels = inc_gemm_i8_kernels(&n);
+    for (; *i < n; ++*i) {
+        if (kernels[*i].isa <= incise_isa_detect()) return &kernels[(*i)++];
+        printf("skipped: %s (this CPU lacks %s)\n", kernels[*i].name, incise_isa_name(kernels[*i].isa));
+    }
+    return NULL;
+}
+
+static void pack_ok(const struct inc_gemm_i8_kernel *kernel, struct inc_pool *pool, const struct matrix *matrix,
+                    struct inc_gemm_i8_weights *weights)
+{
+    assert_int_equal(inc_gemm_i8_pack(test_ctx(), pool, kernel, matrix->n, matrix->k, matrix_row,
+                                      (void *)(uintptr_t)matrix, matrix->scale, weights), INCISE_OK);
+}
+
+struct shape {
+    size_t m, lda_extra, ldc_extra, offset; /* offset: bytes A starts behind an aligned address */
+    int32_t a_zero;
+    int fill; /* -1 random bytes, else this byte everywhere; -2 alternating 0 and 255 */
+    bool bias;
+};
+
+static uint8_t activation(const struct shape *shape, size_t i, uint64_t *state)
+{
+    if (shape->fill == -1) return (uint8_t)test_random(state);
+    return shape->fill == -2 ? (uint8_t)(i & 1 ? 255 : 0) : (uint8_t)shape->fill;
+}
+
+/* What gemm_i8.h promises, in 64-bit integers. */
+static float expected(const struct matrix *matrix, const struct shape *shape, const uint8_t *a, float a_scale, size_t j)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < matrix->k; i++) sum += (int64_t)(a[i] - shape->a_zero) * matrix->w[j * matrix->k + i];
+    assert_true(sum >= INT32_MIN && sum <= INT32_MAX);
+    return fmaf((float)sum, a_scale * matrix->scale[j], shape->bias ? matrix->bias[j] : 0.0f);
+}
+
+static void check_kernel(const struct inc_gemm_i8_kernel *kernel, const struct matrix *matrix,
+                         const struct shape *shape, uint64_t *state)
+{
+    struct inc_gemm_i8_weights weights;
+    pack_ok(kernel, NULL, matrix, &weights);
+    const size_t m = shape->m, n = matrix->n, k4 = inc_round_up(matrix->k, 4);
+    const size_t lda = k4 + shape->lda_extra, ldc = n + shape->ldc_extra;
+    const size_t a_bytes = (m - 1) * lda + k4, c_floats = (m - 1) * ldc + n;
+    uint8_t *a_block = test_guarded_alloc(a_bytes + shape->offset, shape->offset == 0);
+    uint8_t *a = a_block + shape->offset;
+    float *c = test_guarded_alloc(c_floats * sizeof *c, 1);
+    float *a_scale = test_guarded_alloc(m * sizeof *a_scale, 1);
+    float *bias = test_guarded_alloc(n * sizeof *bias, 1);
+    for (size_t i = 0; i < a_bytes; i++) a[i] = activation(shape, i, state);
+    for (size_t i = 0; i < m; i++) a_scale[i] = test_random_float(state, 0.001f, 0.1f);
+    for (size_t i = 0; i < c_floats; i++) c[i] = 12345.0f;
+    memcpy(bias, matrix->bias, n * sizeof *bias);
+    kernel->run(m, n, weights.strips, a, lda, shape->a_zero, a_scale, weights.w_scale, shape->bias ? bias : NULL, c,
+                ldc);
+    for (size_t i = 0; i < m; i++) {
+        for (size_t j = 0; j < n; j++) {
+            const float want = expected(matrix, shape, a + i * lda, a_scale[i], j);
+            if (inc_f32_bits(c[i * ldc + j]) != inc_f32_bits(want))
+                fail_msg("%s m=%zu n=%zu k=%zu a_zero=%d: c[%zu][%zu] = %.9g, expected %.9g", kernel->name, m, n,
+                         matrix->k, shape->a_zero, i, j, (double)c[i * ldc + j], (double)want);
+        }
+        for (size_t j = n; j < ldc && i + 1 < m; j++) assert_true(c[i * ldc + j] == 12345.0f);
+    }
+    test_guarded_free(a_block, a_bytes + shape->offset, shape->offset == 0);
+    test_guarded_free(c, c_floats * sizeof *c, 1);
+    test_guarded_free(a_scale, m * sizeof *a_scale, 1);
+    test_guarded_free(bias, n * sizeof *bias, 1);
+    inc_gemm_i8_release(test_ctx(), &weights);
+}
+
+static void check_all(const struct matrix *matrix, const struct shape *shape, uint64_t *state)
+{
+    size_t i = 0;
+    for (const struct inc_gemm_i8_kernel *kernel; (kernel = next_kernel(&i)) != NULL;)
+        check_kernel(kernel, matrix, shape, state);
+}
+
+static void fill_random(struct matrix *matrix, int limit, uint64_t *state)
+{
+    for (size_t i = 0; i < matrix->n * matrix->k; i++)
+        matrix->w[i] = (int16_t)((int)test_random_below(state, (size_t)(2 * limit + 1)) - limit);
+}
+
+static void test_sizes(void **unused)
+{
+    (void)unused;
+    static const size_t ns[] = {1, 7, 8, 9, 16, 31, 32, 33, 67}, ks[] = {1, 2, 3, 4, 5, 63, 130};
+    uint64_t state = test_seed();
+    for (size_t i = 0; i < sizeof ns / sizeof ns[0]; i++) {
+        for (size_t j = 0; j < sizeof ks / sizeof ks[0]; j++) {
+            struct matrix matrix = make_matrix(ns[i], ks[j], &state);
+            fill_random(&matrix, 127, &state);
+            const struct shape shape = {.m = 1 + test_random_below(&state, 26), .lda_extra = 4 * (i % 3), .fill = -1,
+                                        .ldc_extra = j % 3, .a_zero = 128, .bias = j & 1, .offset = (i + j) % 4};
+            check_all(&matrix, &shape, &state);
+            free_matrix(&matrix);
+        }
+    }
+}
+
+/* Every tile height, and more rows than one slab. */
+static void test_rows(void **unused)
+{
+    (void)unused;
+    uint64_t state = test_seed();
+    struct matrix matrix = make_matrix(40, 36, &state);
+    fill_random(&matrix, 127, &state);
+    for (size_t m = 1; m <= 37; m++)
+        check_all(&matrix, &(struct shape){.m = m, .fill = -1, .a_zero = (int32_t)(m * 7), .bias = true}, &state);
+    check_all(&matrix, &(struct shape){.m = 45, .fill = -1, .lda_extra = 8192, .a_zero = 3}, &state);
+    free_matrix(&matrix);
+}
+
+/* Weights and activations at the limits of each instruction: kinds of matrices x fills x zero points. */
+static int16_t extreme_weight(int kind, size_t row, size_t i, uint64_t *state)
+{
+    switch (kind) {
+    case 0: return -128;
+    case 1: return 127;
+    case 2: return (int16_t)(i & 1 ? 127 : -128);
+    case 3: return (int16_t)(i & 1 ? 1 + (int)(row & 1) : 127); /* pair sums 128 and 129 */
+    case 4: return (int16_t)(i & 1 ? -64 - (int)(row & 1) : -64); /* -128 and -129 */
+    case 5: return 255;
+    case 6: return -255;
+    case 7: return (int16_t)(test_random(state) & 1 ? 255 : -255);
+    case 8: return (int16_t)(test_random_below(state, 37) ? 0 : (int)test_random_below(state, 511) - 255);
+    default: return (int16_t)((int)test_random_below(state, 511) - 255);
+    }
+}
+
+static void test_extremes(void **unused)
+{
+    (void)unused;
+    static const int fills[] = {0, 255, -2, -1};
+    static const int32_t zeros[] = {0, 128, 255};
+    uint64_t state = test_seed();
+    for (int kind = 0; kind < 10; kind++) {
+        struct matrix matrix = make_matrix(35, 50, &state);
+        for (size_t i = 0; i < matrix.n * matrix.k; i++)
+            matrix.w[i] = extreme_weight(kind, i / matrix.k, i % matrix.k, &state);
+        for (size_t f = 0; f < 4; f++) {
+            for (size_t z = 0; z < 3; z++)
+                check_all(&matrix, &(struct shape){.m = 13, .fill = fills[f], .a_zero = zeros[z]}, &state);
+        }
+        free_matrix(&matrix);
+    }
+}
+
+/* Zeroes `share` of the blocks of rows x columns. */
+static void prune(struct matrix *matrix, size_t rows, size_t columns, double share, uint64_t *state)
+{
+    for (size_t r = 0; r < matrix->n; r += rows) {
+        for (size_t c = 0; c < matrix->k; c += columns) {
+            if (test_random_float(state, 0, 1) >= (float)share) continue;
+            for (size_t i = r; i < inc_min_size(r + rows, matrix->n); i++)
+                for (size_t j = c; j < inc_min_size(c + columns, matrix->k); j++) matrix->w[i * matrix->k + j] = 0;
+        }
+    }
+}
+
+static void test_sparse(void **unused)
+{
+    (void)unused;
+    static const size_t blocks[][2] = {{32, 32}, {32, 4}, {8, 4}, {1, 1}, {96, 512}};
+    uint64_t state = test_seed();
+    for (size_t b = 0; b < 5; b++) {
+        for (int tenths = 3; tenths <= 10; tenths += 3 + (tenths == 9)) {
+            struct matrix matrix = make_matrix(96, 140, &state);
+            fill_random(&matrix, 90, &state);
+            prune(&matrix, blocks[b][0], blocks[b][1], tenths / 10.0, &state);
+            check_all(&matrix, &(struct shape){.m = 14, .fill = -1, .a_zero = 128, .bias = true}, &state);
+            free_matrix(&matrix);
+        }
+    }
+}
+
+/* What packing must find: 32x4 blocks, an empty strip, repeated quads only where they are needed. */
+static void test_density(void **unused)
+{
+    (void)unused;
+    uint64_t state = test_seed();
+    struct matrix matrix = make_matrix(64, 64, &state);
+    struct inc_gemm_i8_weights weights;
+    for (size_t r = 0; r < 32; r++)
+        for (size_t k = 16; k < 32; k++) matrix.w[r * 64 + k] = 64;
+    size_t i = 0;
+    for (const struct inc_gemm_i8_kernel *kernel; (kernel = next_kernel(&i)) != NULL;) {
+        matrix.w[16] = 64;
+        pack_ok(kernel, NULL, &matrix, &weights);
+        assert_true(weights.density == 4.0 * 32 / 64 / 16);
+        assert_int_equal(weights.strips[weights.n_strips - 1].n_quads, 0);
+        assert_int_equal(weights.strips[0].n_quads, 4);
+        assert_int_equal(weights.strips[0].k[0], 16);
+        inc_gemm_i8_release(test_ctx(), &weights);
+        matrix.w[16] = 65;
+        pack_ok(kernel, NULL, &matrix, &weights);
+        assert_int_equal(weights.strips[0].n_quads, kernel->pair_limit == 128 ? 5 : 4);
+        inc_gemm_i8_release(test_ctx(), &weights);
+    }
+    free_matrix(&matrix);
+}
+
+static void test_longest_rows(void **unused)
+{
+    (void)unused;
+    uint64_t state = test_seed();
+    struct matrix matrix = make_matrix(2, INC_GEMM_I8_MAX_K, &state);
+    for (size_t i = 0; i < matrix.n * matrix.k; i++) matrix.w[i] = (int16_t)(i < matrix.k ? -128 : 127);
+    for (int fill = 0; fill <= 255; fill += 255)
+        check_all(&matrix, &(struct shape){.m = 2, .fill = fill, .a_zero = 255 - fill, .bias = true}, &state);
+    free_matrix(&matrix);
+}
+
+static enum incise_status pack_status(size_t n, size_t k, int16_t value)
+{
+    uint64_t state = 1;
+    struct matrix matrix = make_matrix(n, k, &state);
+    for (size_t i = 0; i < n * k; i++) matrix.w[i] = value;
+    struct inc_gemm_i8_weights weights;
+    const struct inc_gemm_i8_kernel *kernel = inc_gemm_i8_select(INCISE_ISA_SCALAR);
+    test_clear_error();
+    const enum incise_status status =
+        inc_gemm_i8_pack(test_ctx(), NULL, kernel, n, k, matrix_row, &matrix, matrix.scale, &weights);
+    inc_gemm_i8_release(test_ctx(), &weights);
+    free_matrix(&matrix);
+    return status;
+}
+
+static void test_refusals(void **unused)
+{
+    (void)unused;
+    assert_int_equal(pack_status(1, INC_GEMM_I8_MAX_K + 1, 1), INCISE_ERROR_DATA);
+    assert_non_null(strstr(test_last_error(), "65537"));
+    assert_int_equal(pack_status(1, 4, 256), INCISE_ERROR_DATA);
+    assert_int_equal(pack_status(1, 4, -256), INCISE_ERROR_DATA);
+    assert_non_null(strstr(test_last_error(), "[-255, 255]"));
+    assert_int_equal(pack_status(1, INT32_MAX / 255 / 255, 255), INCISE_OK);
+    assert_int_equal(pack_status(1, INT32_MAX / 255 / 255 + 1, -255), INCISE_ERROR_DATA);
+    assert_non_null(strstr(test_last_error(), "32 bits"));
+    assert_int_equal(test_live_allocations(), 0);
+}
+
+static void test_memory(void **unused)
+{
+    (void)unused;
+    uint64_t state = test_seed();
+    struct matrix matrix = make_matrix(20, 20, &state);
+    fill_random(&matrix, 127, &state);
+    struct inc_gemm_i8_weights weights;
+    const struct inc_gemm_i8_kernel *kernel = inc_gemm_i8_select(INCISE_ISA_SCALAR);
+    enum incise_status status = INCISE_ERROR_MEMORY;
+    size_t allowed = 0;
+    for (; status != INCISE_OK && allowed < 20; allowed++) {
+        test_fail_after(allowed);
+        status = inc_gemm_i8_pack(test_ctx(), NULL, kernel, 20, 20, matrix_row, &matrix, matrix.scale, &weights);
+        test_fail_after(SIZE_MAX);
+        assert_true(status == INCISE_OK || status == INCISE_ERROR_MEMORY);
+        if (status != INCISE_OK) assert_int_equal(test_live_allocations(), 0);
+    }
+    assert_int_equal(allowed, 7); /* four arrays and two strips, then success */
+    inc_gemm_i8_release(test_ctx(), &weights);
+    assert_int_equal(test_live_allocations(), 0);
+    free_matrix(&matrix);
+}
+
+/* Packing on a pool gives the same bytes; a NaN scale makes its row NaN; a range of outputs is strips + i. */
+static void test_use(void **unused)
+{
+    (void)unused;
+    uint64_t state = test_seed();
+    struct matrix matrix = make_matrix(100, 64, &state);
+    fill_random(&matrix, 127, &state);
+    struct inc_pool *pool;
+    assert_int_equal(inc_pool_create(test_ctx(), 3, false, &pool), INCISE_OK);
+    size_t i = 0;
+    for (const struct inc_gemm_i8_kernel *kernel; (kernel = next_kernel(&i)) != NULL;) {
+        struct inc_gemm_i8_weights one, many;
+        pack_ok(kernel, NULL, &matrix, &one);
+        pack_ok(kernel, pool, &matrix, &many);
+        assert_int_equal(one.bytes, many.bytes);
+        for (size_t s = 0; s < one.n_strips; s++) {
+            assert_int_equal(one.strips[s].n_quads, many.strips[s].n_quads);
+            assert_memory_equal(one.strips[s].w, many.strips[s].w, one.strips[s].n_quads * kernel->nr * 4);
+        }
+        uint8_t a[2 * 64];
+        float whole[2 * 100], part[2 * 100];
+        const float scale[2] = {0.5f, NAN};
+        for (size_t j = 0; j < sizeof a; j++) a[j] = (uint8_t)test_random(&state);
+        kernel->run(2, 100, one.strips, a, 64, 128, scale, one.w_scale, matrix.bias, whole, 100);
+        for (size_t j = 0; j < 100; j += kernel->nr)
+            kernel->run(2, inc_min_size(kernel->nr, 100 - j), one.strips + j / kernel->nr, a, 64, 128, scale,
+                        one.w_scale + j, matrix.bias + j, part + j, 100);
+        assert_memory_equal(whole, part, 100 * sizeof(float));
+        for (size_t j = 0; j < 100; j++) assert_true(isnan(whole[100 + j]) && isnan(part[100 + j]));
+        inc_gemm_i8_release(test_ctx(), &one);
+        inc_gemm_i8_release(test_ctx(), &many);
+    }
+    inc_pool_destroy(pool);
+    free_matrix(&matrix);
+    assert_int_equal(test_live_allocations(), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sizes),    cmocka_unit_test(test_rows),         cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_sparse),   cmocka_unit_test(test_density),      cmocka_unit_test(test_longest_rows),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_memory),       cmocka_unit_test(test_use),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
