@@ -67,6 +67,23 @@ static enum incise_status measure(const struct inc_ir_reader *reader, size_t bin
     return INCISE_OK;
 }
 
+/* Booleans are 0 or 1. Each distinct range is looked at once. */
+static enum incise_status check_booleans(const struct inc_ir_reader *reader, const unsigned char *bin)
+{
+    bool checked = false;
+    for (size_t i = 0; i < reader->n_constants; i++) {
+        const struct inc_ir_constant *constant = &reader->constants[i];
+        if (i > 0 && !same_range(constant, constant - 1)) checked = false;
+        if (checked || constant->needed == 0 || constant->node->data.type != INC_BOOL) continue;
+        checked = true;
+        for (size_t k = 0; k < constant->needed; k++)
+            if (bin[constant->offset + k] > 1)
+                return inc_node_fail(reader->graph, constant->node, "element %zu is %d; booleans are 0 or 1", k,
+                                     bin[constant->offset + k]);
+    }
+    return INCISE_OK;
+}
+
 /* Unaligned constants of one range come first in it (compare_ranges), so that the one that is copied is known. */
 static void point_constants(const struct inc_ir_reader *reader, unsigned char *bin, unsigned char *copies)
 {
@@ -103,6 +120,7 @@ enum incise_status inc_ir_attach_weights(struct inc_ir_reader *reader, void *bin
     if (reader->n_constants > 1)
         qsort(reader->constants, reader->n_constants, sizeof *reader->constants, compare_ranges);
     INC_TRY(measure(reader, bin_size, &copied));
+    INC_TRY(check_booleans(reader, bin));
     if (copied > 0) {
         copies = inc_alloc(reader->ctx, copied);
         if (copies == NULL) return inc_fail_memory(reader->ctx, copied, "constants at unaligned offsets");

@@ -22,7 +22,8 @@ static int compare_ports(const void *a, const void *b)
 /* Sorts layers and ports, so that they can be looked up, and refuses double ones. */
 static enum incise_status index_layers(struct inc_ir_reader *reader)
 {
-    if (reader->n_layers == 0) return inc_fail(reader->ctx, INCISE_ERROR_DATA, "%s: the model has no layers", reader->source);
+    if (reader->graph->n_results == 0)
+        return inc_fail(reader->ctx, INCISE_ERROR_DATA, "%s: the model has no Result", reader->source);
     qsort(reader->layers, reader->n_layers, sizeof *reader->layers, compare_layers);
     for (size_t i = 1; i < reader->n_layers; i++)
         if (reader->layers[i].id == reader->layers[i - 1].id)
@@ -76,14 +77,15 @@ static enum incise_status connect(struct inc_ir_reader *reader)
     return INCISE_OK;
 }
 
-/* What the file says of a value must agree with what was inferred, as far as both are known. */
+/* What the file says of a value must agree with what was inferred, as far as both are known. A port without dims is a
+ * scalar or of unknown rank. */
 static enum incise_status check_port(const struct inc_ir_reader *reader, const struct inc_ir_port *port)
 {
     const struct inc_value *value = &port->node->outputs[port->index];
     if (port->type != INC_TYPE_COUNT && port->type != value->type)
         return inc_node_fail(reader->graph, port->node, "port %u is said to be %s but computes as %s", port->id,
                              inc_type_name(port->type), inc_type_name(value->type));
-    if (port->rank != value->shape.rank)
+    if (port->rank != 0 && port->rank != value->shape.rank)
         return inc_node_fail(reader->graph, port->node, "port %u is said to have rank %d but computes with rank %d",
                              port->id, port->rank, value->shape.rank);
     for (int i = 0; i < port->rank; i++) {

@@ -48,7 +48,7 @@ struct parse {
     struct frame stack[MAX_DEPTH + 1];
     unsigned depth; /* stack[depth] is the open element */
     struct layer layer;
-    bool input_port;
+    bool warned;   /* of rt_info that is dropped; once is enough */
     char text[32]; /* of <dim> */
     size_t text_length;
 };
@@ -239,8 +239,10 @@ static bool check_counts(struct parse *parse)
     const struct layer *layer = &parse->layer;
     const struct inc_op_info *info = &inc_ops[layer->op];
     bool outputs_vary = info->n_outputs == 0 && layer->op != INC_OP_RESULT;
-    if (layer->n_inputs < info->min_inputs || layer->n_inputs > info->max_inputs)
-        fail(parse, "has %u inputs; this op takes %u to %u", layer->n_inputs, info->min_inputs, info->max_inputs);
+    if (layer->n_inputs < info->min_inputs)
+        fail(parse, "has %u inputs; this op takes at least %u", layer->n_inputs, info->min_inputs);
+    else if (layer->n_inputs > info->max_inputs)
+        fail(parse, "has %u inputs; this op takes at most %u", layer->n_inputs, info->max_inputs);
     else if (outputs_vary ? layer->n_outputs == 0 : layer->n_outputs != info->n_outputs)
         fail(parse, "has %u outputs; this op gives %u", layer->n_outputs, outputs_vary ? 1 : info->n_outputs);
     return parse->status == INCISE_OK;
@@ -423,9 +425,10 @@ static void start_port_info(struct parse *parse, const char **attrs)
     (void)attrs;
     struct inc_ir_port *port = &parse->reader->ports[parse->reader->n_ports - 1];
     parse->stack[parse->depth].info_tail = &port->info;
-    if (!port->is_output)
-        inc_log(parse->reader->ctx, INCISE_LOG_WARNING, "%s:%lu: layer %u: rt_info of an input port is dropped",
-                parse->reader->source, XML_GetCurrentLineNumber(parse->xml), parse->layer.id);
+    if (port->is_output || parse->warned) return;
+    parse->warned = true;
+    inc_log(parse->reader->ctx, INCISE_LOG_WARNING, "%s:%lu: layer %u: rt_info of input ports is dropped",
+            parse->reader->source, XML_GetCurrentLineNumber(parse->xml), parse->layer.id);
 }
 
 static void start_info_child(struct parse *parse, const char *name, const char **attrs)
