@@ -31,9 +31,10 @@ enum inc_symbol_kind { INC_SYMBOL_INPUT, INC_SYMBOL_ADD, INC_SYMBOL_MUL, INC_SYM
  * same symbol), or opaque (some value that shape inference does not follow). */
 struct inc_symbol {
     enum inc_symbol_kind kind;
-    const char *name; /* "s1", for dumps */
-    struct inc_dim a, b; /* operands of ADD and MUL; what an OPAQUE symbol stands for: (node, port and slot) or (a / b) */
-    int64_t min, max;    /* bounds of an INPUT symbol: "1..10" in IR; max -1 = unbounded */
+    const char *name; /* INPUT "s1", OPAQUE "u7", for dumps; NULL for expressions */
+    struct inc_dim a, b; /* operands of ADD and MUL, and of an OPAQUE symbol that has `of` */
+    char of;             /* OPAQUE: '+', '*', '/' of a and b; '@' slot b of node a; 0 = nothing that can be named */
+    int64_t min, max;    /* bounds of an INPUT symbol: "1..10" in IR; max -1 = unbounded. OPAQUE: min only */
 };
 
 static inline struct inc_dim inc_dim_const(int64_t value)
@@ -246,16 +247,18 @@ bool inc_attr_parse(struct inc_graph *graph, const struct inc_attr_spec *spec, c
  * rising within a sum, constants last and folded: (s1*4)*2 and s1*8 are one symbol. What is too big for it, or whose
  * coefficients overflow, becomes opaque.
  *
- * Memory failure is reported and gives INC_DIM_INVALID, as do operations on it and constants that overflow. */
-#define INC_DIM_INVALID ((struct inc_dim){UINT32_MAX, 0})
+ * Memory failure is reported and gives a dim that is not valid; so do, unreported, constants that overflow. What is
+ * computed from it is not valid either. Nothing is stored in `graph` when all operands are constants (and a / b exact). */
+#define INC_DIM_NO_MEMORY ((struct inc_dim){UINT32_MAX, 0})
+#define INC_DIM_OVERFLOW ((struct inc_dim){UINT32_MAX, 1})
 static inline bool inc_dim_valid(struct inc_dim d)
 {
     return d.symbol != UINT32_MAX;
 }
 /* A fresh symbol of kind INPUT or OPAQUE. */
 struct inc_dim inc_dim_new(struct inc_graph *graph, enum inc_symbol_kind kind, int64_t min, int64_t max);
-/* The opaque symbol number `slot` of output `port` of node `id`: always the same one. `min`: what it is at least. */
-struct inc_dim inc_dim_opaque(struct inc_graph *graph, uint32_t id, uint32_t port, uint32_t slot, int64_t min);
+/* The opaque symbol for `slot` of node `id`: always the same one. `min`: what it is at least. */
+struct inc_dim inc_dim_opaque(struct inc_graph *graph, uint32_t id, int64_t slot, int64_t min);
 struct inc_dim inc_dim_add(struct inc_graph *graph, struct inc_dim a, struct inc_dim b);
 struct inc_dim inc_dim_sub(struct inc_graph *graph, struct inc_dim a, struct inc_dim b);
 struct inc_dim inc_dim_mul(struct inc_graph *graph, struct inc_dim a, struct inc_dim b);

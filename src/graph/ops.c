@@ -11,13 +11,6 @@
 #include "graph/graph.h"
 #include "graph/shape.h"
 
-/* Temporary, until every rule has landed. */
-#define OP(id, name, opset, min_in, max_in, n_out, attrs, shape, eval) __attribute__((weak)) SHAPE_RULE(shape);
-#define FUSED(id, name, min_in, max_in, n_out, attrs, shape, eval) __attribute__((weak)) SHAPE_RULE(shape);
-#include "graph/ops.def"
-#undef OP
-#undef FUSED
-
 const struct inc_op_info inc_ops[INC_OP_COUNT] = {
 #define OP(id, name, opset, min_in, max_in, n_out, attrs, shape, eval) \
     [INC_OP_##id] = {name, opset, min_in, max_in, n_out, attrs, inc_shape_##shape, inc_eval_##eval},
