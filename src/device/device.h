@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a device runs: steps over packed token rows.
+ *
+ * Lowering ends with a list of steps. A step reads and writes buffers; a buffer holds one row per token of the batch. A
+ * device packs the weights of a step once (prepare) and runs steps one after the other. Adding a device means filling
+ * one struct inc_device_ops.
+ */
+#ifndef INC_DEVICE_DEVICE_H
+#define INC_DEVICE_DEVICE_H
+
+#include "base/context.h"
+#include "base/threads.h"
+#include "graph/graph.h"
+#include "graph/weight.h"
+
+enum inc_act { INC_ACT_NONE, INC_ACT_RELU, INC_ACT_GELU_ERF, INC_ACT_GELU_TANH, INC_ACT_SILU, INC_ACT_TANH,
+               INC_ACT_SIGMOID };
+
+/* Looks up the `act` attribute of a fused node: "none", "relu", "gelu_erf", ... False if there is none such. */
+bool inc_act_parse(const char *name, enum inc_act *act);
+const char *inc_act_name(enum inc_act act);
+
+/* Columns [column, ...) of a buffer's rows. */
+struct inc_operand {
+    uint32_t buffer;
+    uint32_t column; /* in elements */
+};
+
+#define INC_NO_BUFFER UINT32_MAX
+#define INC_STEP_INPUTS 4
+
+/* The weights of a fused linear: the unit of quantization, accuracy control and search. Replaceable between runs. */
+struct inc_slot {
+    const char *name;         /* the MatMul's layer name */
+    struct inc_weight weight; /* views into the graph's constants, or into what replaced them */
+    bool integer;             /* multiply integers: the input buffer holds quantized rows */
+};
+
+/* y[t, :] = act(x[t, :] W^T + bias) + residual[t, :]. inputs: x, residual (optional) */
+struct inc_linear_step {
+    uint32_t slot;
+    const float *bias; /* out, or NULL */
+    enum inc_act act;
+};
+
+/* inputs: q [heads * head_dim], k, v [kv_heads * head_dim], bias value (optional, see inc_batch.bias) */
+struct inc_attention_step {
+    uint32_t heads, kv_heads, head_dim;
+    float scale;
+    bool causal;
+    uint32_t window; /* 0: none; else |pos_i - pos_j| < window */
+    uint32_t bias;   /* index into inc_batch.biases, or INC_NO_BUFFER */
+};
+
+/* LayerNorm and RMSNorm; RMSNorm over `groups` equal parts of the row (q/k-norm: one per head) with a shared gamma. */
+struct inc_norm_step {
+    const float *gamma, *beta; /* width / groups, or NULL */
+    float eps;
+    uint32_t groups;
+};
+
+/* y = x * cos + rotate_half(x) * sin per head. inputs: x, cos, sin (rows of head_dim) */
+struct inc_rope_step {
+    uint32_t heads, head_dim;
+};
+
+/* y[t, :] = table[ids[t], :]. inputs: ids (int32 rows of width 1) */
+struct inc_gather_step {
+    struct inc_weight table;
+    const char *source; /* layer name, for messages */
+};
+
+/* What is left of the file's ops between the fused ones: element-wise on rows. inputs: x, y (optional) */
+struct inc_rowwise_step {
+    enum inc_op op;            /* a unary, binary or FakeQuantize op of the file */
+    enum inc_act act;          /* unary ops that are activations */
+    const float *constant;     /* second operand: 1 or width floats, or NULL when inputs[1] is used */
+    size_t n_constant;
+    bool swapped;              /* constant (or y) is the first operand: c - x, c / x */
+    double low, high;          /* Clamp */
+    int64_t levels;            /* FakeQuantize: constant = in_low, in_high, out_low, out_high, n_constant each */
+};
+
+struct inc_step {
+    enum inc_op op; /* LINEAR, ATTENTION, LAYER_NORM, RMS_NORM, ROPE, GATED_ACT, EMBEDDING_GATHER, QUANTIZE_ROWS, ROWWISE */
+    const char *name;
+    const struct inc_node *node; /* of the fused graph */
+    struct inc_operand in[INC_STEP_INPUTS];
+    uint32_t n_in;
+    struct inc_operand out;
+    uint32_t width; /* of the output row, in elements */
+    union {
+        struct inc_linear_step linear;
+        struct inc_attention_step attention;
+        struct inc_norm_step norm;
+        struct inc_rope_step rope;
+        enum inc_act gated; /* y = act(in[0]) * in[1] */
+        struct inc_gather_step gather;
+        struct inc_rowwise_step rowwise;
+    } u;
+};
+
+/* An additive attention bias that no attribute describes: element (i, j) of sequence b, head h at
+ * data[b * sequence_stride + h * head_stride + i * row_stride + j], i and j counted in padded positions. */
+struct inc_bias {
+    const float *data;
+    size_t sequence_stride, head_stride, row_stride;
+};
+
+/* The tokens of one run, packed: sequence s owns rows [start[s], start[s + 1]). */
+struct inc_batch {
+    size_t n_tokens, n_sequences;
+    const uint32_t *start;   /* n_sequences + 1 */
+    const int32_t *position; /* n_tokens: the token's index in its padded row */
+    const struct inc_bias *biases;
+    void *const *buffers;    /* base of each buffer: n_tokens rows */
+    const size_t *row_bytes; /* bytes from one row to the next */
+};
+
+struct inc_prepared; /* a device's packed form of one step */
+struct inc_device;
+
+/* What `describe` tells of a prepared step. */
+struct inc_step_info {
+    const char *kernel; /* static text */
+    size_t bytes;       /* packed */
+    double density;     /* share of the multiplications that are done, 0..1 */
+};
+
+struct inc_device_ops {
+    const char *name;
+    /* Whether the device has this step (kinds and sizes); the model runs op by op if not. */
+    bool (*supports)(const struct inc_device *device, const struct inc_step *step, const struct inc_slot *slot);
+    /* Row bytes of a quantized copy of rows with `width` floats. */
+    size_t (*quantized_row_bytes)(const struct inc_device *device, size_t width);
+    /* Packs what the step needs. `slot` is the step's slot (LINEAR), else NULL. */
+    enum incise_status (*prepare)(struct inc_device *device, const struct inc_step *step, const struct inc_slot *slot,
+                                  struct inc_prepared **prepared);
+    void (*release)(struct inc_device *device, struct inc_prepared *prepared);
+    void (*describe)(const struct inc_device *device, const struct inc_step *step, const struct inc_prepared *prepared,
+                     struct inc_step_info *info);
+    /* Bytes of scratch per run that any of the steps needs for batches of up to `n_tokens`. */
+    size_t (*scratch_bytes)(const struct inc_device *device, const struct inc_step *steps, size_t n_steps, size_t n_tokens);
+    /* Runs one step; the caller keeps `scratch` (64-byte aligned) and the buffers alive. INCISE_ERROR_DATA for ids outside
+     * a table. */
+    enum incise_status (*run)(struct inc_device *device, const struct inc_step *step, const struct inc_prepared *prepared,
+                              const struct inc_batch *batch, void *scratch);
+    void (*destroy)(struct inc_device *device);
+};
+
+struct inc_device {
+    const struct inc_device_ops *ops;
+    const struct inc_ctx *ctx;
+};
+
+/* The CPU with the kernels of `isa`. The pool stays the caller's. */
+enum incise_status inc_cpu_device_create(const struct inc_ctx *ctx, struct inc_pool *pool, enum incise_isa isa,
+                                         struct inc_device **device) __attribute__((warn_unused_result));
+/* Plans and packs nothing, runs nothing: for tests of lowering and planning. */
+enum incise_status inc_null_device_create(const struct inc_ctx *ctx, struct inc_device **device)
+    __attribute__((warn_unused_result));
+
+#endif

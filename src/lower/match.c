@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lower/match.h"
+
+#include "graph/weight.h"
+
+bool inc_const_scalar(const struct inc_value *value, double *scalar)
+{
+    const struct inc_tensor *data = inc_const_of(value);
+    if (data == NULL || inc_tensor_elements(data) != 1) return false;
+    *scalar = inc_tensor_get_f64(data, 0);
+    return true;
+}
+
+size_t inc_const_ints(const struct inc_value *value, int64_t *out, size_t capacity)
+{
+    const struct inc_tensor *data = inc_const_of(value);
+    if (data == NULL || inc_type_is_float(data->type) || inc_tensor_elements(data) > capacity) return SIZE_MAX;
+    size_t n = inc_tensor_elements(data);
+    for (size_t i = 0; i < n; i++) out[i] = inc_tensor_get_i64(data, i);
+    return n;
+}
+
+bool inc_const_vector(const struct inc_value *value, int64_t width)
+{
+    const struct inc_tensor *data = inc_const_of(value);
+    return data != NULL && inc_type_is_float(data->type) && data->rank >= 1 && data->dims[data->rank - 1] == width &&
+           inc_tensor_elements(data) == (size_t)width;
+}
+
+bool inc_split_constant(const struct inc_node *node, struct inc_value **variable, struct inc_value **constant)
+{
+    int which = inc_const_of(node->inputs[1]) != NULL ? 1 : inc_const_of(node->inputs[0]) != NULL ? 0 : -1;
+    if (which < 0) return false;
+    *constant = node->inputs[which];
+    *variable = node->inputs[1 - which];
+    return true;
+}
+
+int64_t inc_last_dim(const struct inc_value *value)
+{
+    if (value->shape.rank < 1) return -1;
+    struct inc_dim last = value->shape.dims[value->shape.rank - 1];
+    return inc_dim_is_const(last) ? last.value : -1;
+}
+
+struct inc_node *inc_fuse(struct inc_lowering *lowering, enum inc_op op, struct inc_value *const *inputs, uint32_t n_inputs,
+                          struct inc_value *like)
+{
+    struct inc_graph *graph = lowering->graph;
+    struct inc_node *node = inc_graph_add(graph, op, like->node->name, inputs, n_inputs, like->node);
+    if (node == NULL) return NULL;
+    node->outputs[0].type = like->type;
+    node->outputs[0].shape = like->shape;
+    node->outputs[0].names = like->names; /* an output of the model keeps its tensor names */
+    node->outputs[0].n_names = like->n_names;
+    if (inc_value_replace(graph, like, &node->outputs[0]) != INCISE_OK) return NULL;
+    return node;
+}
+
+/* Whether a Gather takes rows of a float table by indices that the model is given. */
+static bool is_embedding(const struct inc_node *node)
+{
+    struct inc_weight table;
+    if (node->op == INC_OP_EMBEDDING_GATHER) return true;
+    if (node->op != INC_OP_GATHER && node->op != INC_OP_GATHER7 && node->op != INC_OP_GATHER1) return false;
+    return inc_const_of(node->inputs[1]) == NULL && inc_weight_match(node->inputs[0], true, &table);
+}
+
+void inc_mark_body(struct inc_graph *graph)
+{
+    for (struct inc_node *node = graph->first; node != NULL; node = node->next) {
+        node->mark = is_embedding(node);
+        bool shape_only = node->op == INC_OP_SHAPE_OF || node->op == INC_OP_SHAPE_OF1;
+        for (uint32_t i = 0; i < node->n_inputs && !shape_only; i++)
+            if (node->inputs[i]->node->mark == 1) node->mark = 1;
+    }
+}

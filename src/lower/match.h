@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Small questions that fusion passes ask about the graph. */
+#ifndef INC_LOWER_MATCH_H
+#define INC_LOWER_MATCH_H
+
+#include "lower/lower.h"
+
+/* The node that makes `value` if its op is `op`, else NULL. */
+static inline struct inc_node *inc_made_by(const struct inc_value *value, enum inc_op op)
+{
+    return value->node->op == op ? value->node : NULL;
+}
+
+/* The Constant behind `value`, or NULL. */
+static inline const struct inc_tensor *inc_const_of(const struct inc_value *value)
+{
+    return value->node->op == INC_OP_CONSTANT ? &value->node->data : NULL;
+}
+
+/* The single element of a constant. */
+bool inc_const_scalar(const struct inc_value *value, double *scalar);
+/* A constant list of up to `capacity` integers; returns the count, or SIZE_MAX. */
+size_t inc_const_ints(const struct inc_value *value, int64_t *out, size_t capacity);
+/* A float constant all of whose dims but the last are 1, with `width` elements (a vector along the channels). */
+bool inc_const_vector(const struct inc_value *value, int64_t width);
+/* A binary node's constant operand and its other one. False if neither input is a Constant. */
+bool inc_split_constant(const struct inc_node *node, struct inc_value **variable, struct inc_value **constant);
+
+/* The last dim if it is constant, else -1. */
+int64_t inc_last_dim(const struct inc_value *value);
+
+/* Adds a fused node before `at` with the output type and shape of `like`, whose readers it takes over. NULL on failure. */
+struct inc_node *inc_fuse(struct inc_lowering *lowering, enum inc_op op, struct inc_value *const *inputs, uint32_t n_inputs,
+                          struct inc_value *like) __attribute__((warn_unused_result));
+
+/* Marks (node->mark = 1) every node that depends on a token embedding: the body. Constants and all else get 0. */
+void inc_mark_body(struct inc_graph *graph);
+
+#endif

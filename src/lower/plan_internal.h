@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the files that build a plan. */
+#ifndef INC_LOWER_PLAN_INTERNAL_H
+#define INC_LOWER_PLAN_INTERNAL_H
+
+#include "lower/lower.h"
+#include "lower/view.h"
+
+struct inc_planner {
+    struct inc_lowering *lowering;
+    const struct inc_device *device;
+    enum inc_integer_mode mode;
+    struct inc_plan *plan;
+};
+
+/* The view of a body value; set by the step builders in node->lowered. */
+static inline struct inc_view *inc_view_of(const struct inc_value *value)
+{
+    return (struct inc_view *)value->node->lowered + value->port;
+}
+
+/* Appends a zeroed step for `node`; NULL when memory is short (reported). Valid until the next append. */
+struct inc_step *inc_plan_add_step(struct inc_planner *planner, enum inc_op op, const struct inc_node *node);
+enum incise_status inc_plan_add_buffer(struct inc_planner *planner, enum inc_buffer_kind kind, int64_t width,
+                                       uint32_t *index) __attribute__((warn_unused_result));
+/* Sets the node's output view to its shape over a new buffer of rows. Refuses shapes that are no rows. */
+enum incise_status inc_plan_new_output(struct inc_planner *planner, struct inc_node *node, uint32_t *buffer,
+                                       int64_t *width) __attribute__((warn_unused_result));
+/* Sets the node's output view to the layout of `like` over a new buffer of `width` columns. */
+enum incise_status inc_plan_output_like(struct inc_planner *planner, struct inc_node *node, const struct inc_view *like,
+                                        int64_t width, uint32_t *buffer) __attribute__((warn_unused_result));
+enum incise_status inc_plan_refuse_op(struct inc_planner *planner, const struct inc_node *node, const char *why);
+/* The elements of a float constant, converted into the graph's arena; NULL when memory is short (reported). */
+const float *inc_plan_floats(struct inc_planner *planner, const struct inc_value *constant);
+/* An index value packed per token: `kind` IDS or INDEX_ROWS. One buffer per (value, kind). Refuses other layouts. */
+enum incise_status inc_plan_index_buffer(struct inc_planner *planner, const struct inc_node *reader,
+                                         const struct inc_value *value, enum inc_buffer_kind kind, uint32_t *index)
+    __attribute__((warn_unused_result));
+
+/* Step builders: plan_fused.c, plan_move.c, plan_rowwise.c. Each sets the output view or refuses. */
+typedef enum incise_status inc_plan_fn(struct inc_planner *planner, struct inc_node *node);
+inc_plan_fn inc_plan_linear, inc_plan_attention, inc_plan_norm, inc_plan_rope, inc_plan_gated, inc_plan_embedding;
+inc_plan_fn inc_plan_movement, inc_plan_rowwise, inc_plan_result;
+
+/* plan_memory.c: lifetimes, offsets, cuts. */
+enum incise_status inc_plan_place_buffers(struct inc_planner *planner) __attribute__((warn_unused_result));
+
+#endif
