@@ -46,6 +46,11 @@ static inline vf vf_select_lt(vf a, vf b, vf yes, vf no)
     return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
 }
 
+static inline vf vf_select_n(size_t n, vf yes, vf no)
+{
+    return _mm256_blendv_ps(no, yes, _mm256_castsi256_ps(vf_mask_n(n)));
+}
+
 /* In two steps, as 2^n itself may be out of range; the first is exact. */
 static inline vf vf_scale2(vf x, vf n)
 {

@@ -40,6 +40,7 @@ static inline vf vf_select_lt(vf a, vf b, vf yes, vf no)
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes);
 }
 
+static inline vf vf_select_n(size_t n, vf yes, vf no) { return _mm512_mask_blend_ps(vf_mask_n(n), no, yes); }
 static inline vf vf_scale2(vf x, vf n) { return _mm512_scalef_ps(x, n); }
 static inline float vf_reduce_add(vf a) { return _mm512_reduce_add_ps(a); }
 static inline float vf_reduce_max(vf a) { return _mm512_reduce_max_ps(a); }

@@ -7,7 +7,8 @@
  *   fma, fnma         a*b + c and c - a*b, rounded once
  *   round             to nearest, ties to even
  *   scale2(x, n)      x * 2^n, rounded once; n is integral, in [-160, 160] unless x is NaN
- *   select_lt         lane-wise a < b ? yes : no */
+ *   select_lt         lane-wise a < b ? yes : no
+ *   select_n          the first n lanes from yes, the others from no */
 #ifndef INC_KERNELS_SIMD_H
 #define INC_KERNELS_SIMD_H
 
@@ -41,6 +42,7 @@ static inline vf vf_abs(vf a) { return fabsf(a); }
 static inline vf vf_copysign(vf size, vf sign) { return copysignf(size, sign); }
 static inline vf vf_round(vf a) { return rintf(a); }
 static inline vf vf_select_lt(vf a, vf b, vf yes, vf no) { return a < b ? yes : no; }
+static inline vf vf_select_n(size_t n, vf yes, vf no) { return n ? yes : no; }
 static inline vf vf_scale2(vf x, vf n) { return isnan(x) ? x : ldexpf(x, (int)n); }
 static inline float vf_reduce_add(vf a) { return a; }
 static inline float vf_reduce_max(vf a) { return a; }

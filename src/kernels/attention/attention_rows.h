@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The row functions of attention, written once on the vf vocabulary. A kernel file includes a simd header, defines
+ * ROWS_NR (gemm_f32's nr) and, if vectors have lanes of four, ROWS_TRANSPOSE with gather_lanes and store_transposed,
+ * includes this, and names the functions in its struct inc_attention_kernel. */
+#ifndef INC_KERNELS_ATTENTION_ROWS_H
+#define INC_KERNELS_ATTENTION_ROWS_H
+
+#include <math.h>
+
+#include "kernels/attention/attention.h"
+
+static void pack_keys_plain(size_t n, size_t first_key, size_t keys, size_t first, size_t d, const float *k, size_t ldk,
+                            float *out)
+{
+    for (size_t i = first; i < d; i++) {
+        for (size_t j = first_key; j < first_key + keys; j++) out[i * ROWS_NR + j] = j < n ? k[j * ldk + i] : 0.0f;
+    }
+}
+
+static void pack_keys(size_t n, size_t d, const float *k, size_t ldk, float *out)
+{
+#ifdef ROWS_TRANSPOSE
+    for (size_t j = 0; j < ROWS_NR; j += VF_LANES) {
+        size_t i = 0;
+        for (; j + VF_LANES <= n && i + 4 <= d; i += 4) {
+            const float *from = k + j * ldk + i;
+            const vf x0 = gather_lanes(from, 4 * ldk), x1 = gather_lanes(from + ldk, 4 * ldk);
+            const vf x2 = gather_lanes(from + 2 * ldk, 4 * ldk), x3 = gather_lanes(from + 3 * ldk, 4 * ldk);
+            store_transposed(x0, x1, x2, x3, out + i * ROWS_NR + j);
+        }
+        pack_keys_plain(n, j, VF_LANES, i, d, k, ldk, out);
+    }
+#else
+    pack_keys_plain(n, 0, ROWS_NR, 0, d, k, ldk, out);
+#endif
+}
+
+static void pack_values(size_t n, size_t d, const float *v, size_t ldv, float *out)
+{
+    for (size_t j = 0; j < ROWS_NR; j += VF_LANES) {
+        const size_t columns = j < d ? (d - j < VF_LANES ? d - j : VF_LANES) : 0;
+        if (columns == VF_LANES) {
+            for (size_t i = 0; i < n; i++) vf_store(out + i * ROWS_NR + j, vf_load(v + i * ldv + j));
+        } else {
+            for (size_t i = 0; i < n; i++) {
+                vf_store(out + i * ROWS_NR + j, columns ? vf_load_n(v + i * ldv + j, columns) : vf_set1(0.0f));
+            }
+        }
+    }
+}
+
+/* Weights below 2^-125 of the largest are dropped: they would be denormal, and slow. */
+static inline vf weight(vf x, vf max)
+{
+    const vf difference = vf_sub(x, max);
+    return vf_select_lt(difference, vf_set1(-87.0f), vf_set1(0.0f), vf_exp(difference));
+}
+
+/* max ignores NaN, which the weights then carry into the sum. */
+static void softmax(float *s, size_t n, float scale, const float *bias, struct inc_attention_row *row)
+{
+    const vf factor = vf_set1(scale), lowest = vf_set1(-INFINITY);
+    const size_t whole = n / VF_LANES * VF_LANES, rest = n - whole;
+    vf top = lowest, tail = lowest;
+    for (size_t i = 0; i < whole; i += VF_LANES) {
+        vf x = vf_mul(vf_load(s + i), factor);
+        if (bias) x = vf_add(x, vf_load(bias + i));
+        vf_store(s + i, x);
+        top = vf_max(x, top);
+    }
+    if (rest) {
+        tail = vf_mul(vf_load_n(s + whole, rest), factor);
+        if (bias) tail = vf_add(tail, vf_load_n(bias + whole, rest));
+        tail = vf_select_n(rest, tail, lowest);
+        top = vf_max(tail, top);
+    }
+
+    const float before = row->max, found = vf_reduce_max(top);
+    if (found > before) row->max = found;
+    const vf max = vf_set1(row->max > -INFINITY ? row->max : 0.0f);
+    vf sum = vf_set1(0.0f);
+    for (size_t i = 0; i < whole; i += VF_LANES) {
+        const vf w = weight(vf_load(s + i), max);
+        vf_store(s + i, w);
+        sum = vf_add(sum, w);
+    }
+    if (rest) {
+        const vf w = weight(tail, max);
+        vf_store_n(s + whole, w, rest);
+        sum = vf_add(sum, w);
+    }
+    row->rescale = vf_reduce_max(weight(vf_set1(before), max));
+    row->sum = row->sum * row->rescale + vf_reduce_add(sum);
+}
+
+static void combine(float *o, size_t n, float factor, const float *add)
+{
+    const vf f = vf_set1(factor), zero = vf_set1(0.0f);
+    size_t i = 0;
+    for (; i + VF_LANES <= n; i += VF_LANES) {
+        vf_store(o + i, vf_fma(vf_load(o + i), f, add ? vf_load(add + i) : zero));
+    }
+    const size_t rest = n - i;
+    if (rest) vf_store_n(o + i, vf_fma(vf_load_n(o + i, rest), f, add ? vf_load_n(add + i, rest) : zero), rest);
+}
+
+#define ATTENTION_KERNEL(name, isa) \
+    const struct inc_attention_kernel inc_attention_##name = {#name, isa, pack_keys, pack_values, softmax, combine};
+
+#endif

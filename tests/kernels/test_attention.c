@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every attention kernel of this CPU against a plain double computation. */
+#include "support/support.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/attention/attention.h"
+
+#define UNIT_ROUNDOFF 0x1p-24 /* of float */
+#define FILLER -12345.0f
+
+enum bias_kind { NO_BIAS, SHARED_BIAS, HEAD_BIAS, HIDING_BIAS };
+
+struct attention_case {
+    size_t n;
+    unsigned heads, kv_heads, head_dim;
+    bool causal;
+    uint32_t window;
+    bool holes; /* positions with gaps */
+    enum bias_kind bias;
+};
+
+/* A case's inputs and what a double computation makes of them, with the error that float may have. */
+struct problem {
+    struct inc_attention_args args;
+    float *q, *k, *v, *bias;
+    int32_t *pos;
+    double *out, *bound; /* [n][heads*head_dim] */
+};
+
+static float *random_values(uint64_t *state, size_t n, float size)
+{
+    float *x = calloc(n + 1, sizeof *x);
+    assert_non_null(x);
+    for (size_t i = 0; i < n; i++) x[i] = test_random_float(state, -size, size);
+    return x;
+}
+
+static bool is_visible(const struct inc_attention_args *args, size_t i, size_t j)
+{
+    const int64_t a = args->pos ? args->pos[i] : (int64_t)i, b = args->pos ? args->pos[j] : (int64_t)j;
+    return !(args->causal && b > a) && !(args->window && llabs(a - b) >= (int64_t)args->window);
+}
+
+/* Error bound: a score is off by e <= (d + 3) u sum|q k| scale + 2 u (|score| + |bias|), a weight by a factor of
+ * 1 +- (2 e + 4 u + 2 u * (score - max)), the sums by another n u each. */
+static void solve_row(struct problem *p, size_t head, size_t i, double *score)
+{
+    const struct inc_attention_args *args = &p->args;
+    const size_t n = args->n, d = args->head_dim, h = head / (args->heads / args->kv_heads);
+    double max = -INFINITY, error = 0.0, sum = 0.0, low = INFINITY;
+    for (size_t j = 0; j < n; j++) {
+        double dot = 0.0, size = 0.0;
+        score[j] = -INFINITY;
+        if (!is_visible(args, i, j)) continue;
+        for (size_t x = 0; x < d; x++) {
+            const float q = args->q[i * args->ldq + head * d + x], k = args->k[j * args->ldk + h * d + x];
+            dot += (double)q * (double)k;
+            size += fabs((double)q * (double)k);
+        }
+        const double add = args->bias ? (double)args->bias[head * args->head_stride_bias + i * args->ld_bias + j] : 0.0;
+        score[j] = dot * (double)args->scale + add;
+        if (isinf(score[j])) continue;
+        error = fmax(error, ((double)d + 3.0) * size * (double)args->scale + 2.0 * (fabs(score[j]) + fabs(add)));
+        max = fmax(max, score[j]);
+        low = fmin(low, score[j]);
+    }
+    for (size_t j = 0; j < n; j++) sum += score[j] = score[j] > -INFINITY ? exp(score[j] - max) : 0.0;
+    const double factor = (4.0 * error + 8.0 + 2.0 * (max - low) + 3.0 * (double)n) * UNIT_ROUNDOFF;
+    for (size_t x = 0; x < d; x++) {
+        double total = 0.0, size = 0.0;
+        for (size_t j = 0; j < n && sum > 0.0; j++) {
+            const double term = score[j] / sum * (double)args->v[j * args->ldv + h * d + x];
+            total += term;
+            size += fabs(term);
+        }
+        p->out[(i * args->heads + head) * d + x] = total;
+        p->bound[(i * args->heads + head) * d + x] = sum > 0.0 ? size * factor + (double)n * 0x1p-125 : 0.0;
+    }
+}
+
+static void set_bias(struct problem *p, enum bias_kind kind, uint64_t *state)
+{
+    struct inc_attention_args *args = &p->args;
+    const size_t n = args->n;
+    if (kind == NO_BIAS) return;
+    args->ld_bias = n + 3;
+    args->head_stride_bias = kind == SHARED_BIAS ? 0 : n * args->ld_bias;
+    p->bias = random_values(state, args->heads * n * args->ld_bias, 2.0f);
+    args->bias = p->bias;
+    if (kind != HIDING_BIAS) return;
+    for (size_t i = 0; i < args->heads * n; i++) { /* every third row hides all keys, the others half of them */
+        for (size_t j = 0; j < n; j++) {
+            if (i % 3 == 0 || test_random_below(state, 2)) p->bias[i * args->ld_bias + j] = -INFINITY;
+        }
+    }
+}
+
+static struct problem make_problem(const struct attention_case *c, uint64_t *state)
+{
+    struct problem p = {0};
+    const size_t n = c->n, q = (size_t)c->heads * c->head_dim, kv = (size_t)c->kv_heads * c->head_dim;
+    p.args = (struct inc_attention_args){.n = n, .ldq = q + 5, .ldk = kv + 3, .ldv = kv + 1, .ldo = q + 2,
+                                         .heads = c->heads, .kv_heads = c->kv_heads, .head_dim = c->head_dim,
+                                         .causal = c->causal, .window = c->window,
+                                         .scale = 1.0f / sqrtf((float)c->head_dim)};
+    p.q = random_values(state, n * p.args.ldq, 4.0f);
+    p.k = random_values(state, n * p.args.ldk, 4.0f);
+    p.v = random_values(state, n * p.args.ldv, 1.0f);
+    p.args.q = p.q, p.args.k = p.k, p.args.v = p.v;
+    if (c->holes) {
+        p.args.pos = p.pos = calloc(n, sizeof *p.pos);
+        int32_t at = -7;
+        for (size_t i = 0; i < n; i++) p.pos[i] = at += 1 + (int32_t)(test_random_below(state, 4) == 0) * 9;
+    }
+    set_bias(&p, c->bias, state);
+    p.out = calloc(n * q, sizeof *p.out);
+    p.bound = calloc(n * q, sizeof *p.bound);
+    double *score = calloc(n, sizeof *score);
+    for (size_t i = 0; i < n * c->heads; i++) solve_row(&p, i % c->heads, i / c->heads, score);
+    free(score);
+    return p;
+}
+
+static void free_problem(struct problem *p)
+{
+    free(p->q), free(p->k), free(p->v), free(p->bias), free(p->pos), free(p->out), free(p->bound);
+}
+
+/* Runs all items, first to last or last to first, with scratch memory that is full of NaN and fenced, into fenced
+ * output; returns a copy of that. */
+static float *run_all(const struct inc_attention_kernel *kernel, const struct inc_attention_args *from, bool reverse)
+{
+    struct inc_attention_args args = *from;
+    const size_t out_floats = (args.n - 1) * args.ldo + (size_t)args.heads * args.head_dim;
+    const size_t scratch_bytes = inc_attention_scratch(args.heads, args.kv_heads, args.head_dim);
+    const size_t items = inc_attention_items(&args);
+    float *copy = malloc(out_floats * sizeof *copy);
+    args.out = test_guarded_alloc(out_floats * sizeof *args.out, 1);
+    for (size_t i = 0; i < out_floats; i++) args.out[i] = FILLER;
+    assert_int_equal(scratch_bytes % INC_ALIGN, 0);
+    for (size_t i = 0; i < items; i++) {
+        void *scratch = test_guarded_alloc(scratch_bytes, 1);
+        memset(scratch, 0xff, scratch_bytes);
+        inc_attention_run(kernel, &args, reverse ? items - 1 - i : i, scratch);
+        test_guarded_free(scratch, scratch_bytes, 1);
+    }
+    memcpy(copy, args.out, out_floats * sizeof *copy);
+    test_guarded_free(args.out, out_floats * sizeof *args.out, 1);
+    return copy;
+}
+
+static void check_kernel(const struct inc_attention_kernel *kernel, const struct problem *p)
+{
+    const struct inc_attention_args *args = &p->args;
+    const size_t width = (size_t)args->heads * args->head_dim;
+    float *out = run_all(kernel, args, false), *again = run_all(kernel, args, true);
+    assert_memory_equal(out, again, ((args->n - 1) * args->ldo + width) * sizeof *out);
+    for (size_t i = 0; i < args->n; i++) {
+        for (size_t x = 0; x < width; x++) {
+            const double value = (double)out[i * args->ldo + x], expected = p->out[i * width + x];
+            if (!(fabs(value - expected) <= p->bound[i * width + x])) {
+                fail_msg("%s n=%zu heads=%u/%u head_dim=%u causal=%d window=%u holes=%d bias=%d: "
+                         "out[%zu][%zu] is %.9g, not %.9g +- %.2g", kernel->name, args->n, args->heads, args->kv_heads,
+                         args->head_dim, args->causal, args->window,
+                         args->pos != NULL, args->bias != NULL, i, x, value, expected,
+                         p->bound[i * width + x]);
+            }
+        }
+        for (size_t x = width; x < args->ldo && i + 1 < args->n; x++) assert_true(out[i * args->ldo + x] == FILLER);
+    }
+    free(out), free(again);
+}
+
+static size_t usable(const struct inc_attention_kernel *const **kernels)
+{
+    size_t n, n_usable = 0;
+    *kernels = inc_attention_kernels(&n);
+    while (n_usable < n && (*kernels)[n_usable]->isa <= incise_isa_detect()) n_usable++;
+    for (size_t i = n_usable; i < n; i++) printf("skipped: this CPU cannot run %s\n", (*kernels)[i]->name);
+    return n_usable;
+}
+
+static void check(struct attention_case c, uint64_t *state)
+{
+    const struct inc_attention_kernel *const *kernels;
+    const size_t n_kernels = usable(&kernels);
+    struct problem p = make_problem(&c, state);
+    /* the scalar kernel calls fmaf for each product: it is spared the larger cases */
+    const bool large = c.n * c.n * c.heads * c.head_dim > 6000000;
+    for (size_t i = large; i < n_kernels; i++) check_kernel(kernels[i], &p);
+    free_problem(&p);
+}
+
+static void test_lengths(void **unused)
+{
+    (void)unused;
+    static const size_t lengths[] = {1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 127, 128, 129, 200, 257};
+    uint64_t state = test_seed();
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        check((struct attention_case){lengths[i], 2, 2, 32, .bias = NO_BIAS}, &state);
+        check((struct attention_case){lengths[i], 3, 1, 36, .causal = true}, &state);
+        check((struct attention_case){lengths[i], 2, 1, 20, .window = 9}, &state);
+    }
+}
+
+/* Lengths beyond the key block of each head_dim, groups, and head_dims that are no multiple of anything. */
+static void test_shapes(void **unused)
+{
+    (void)unused;
+    static const struct attention_case cases[] = {
+        {700, 2, 2, 64, .bias = NO_BIAS},
+        {530, 1, 1, 32, .causal = true},
+        {300, 3, 1, 256, .bias = NO_BIAS},
+        {150, 4, 2, 5, .bias = NO_BIAS},
+        {40, 6, 2, 1, .bias = NO_BIAS},
+        {70, 1, 1, 1100, .bias = SHARED_BIAS},
+        {20, 200, 1, 8, .bias = NO_BIAS},
+    };
+    uint64_t state = test_seed();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check(cases[i], &state);
+}
+
+static void test_masks(void **unused)
+{
+    (void)unused;
+    static const uint32_t windows[] = {1, 2, 64, 130, UINT32_MAX};
+    uint64_t state = test_seed();
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
+        for (int kind = 0; kind < 8; kind++) {
+            const struct attention_case c = {150, 1, 1, kind & 4 ? 33 : 512,
+                                             .causal = kind & 1, .holes = kind & 2, .window = windows[i]};
+            check(c, &state);
+        }
+    }
+    check((struct attention_case){640, 1, 1, 40, .window = 100, .holes = true}, &state);
+}
+
+static void test_biases(void **unused)
+{
+    (void)unused;
+    uint64_t state = test_seed();
+    for (enum bias_kind kind = SHARED_BIAS; kind <= HIDING_BIAS; kind++) {
+        check((struct attention_case){280, 1, 1, 256, .bias = kind}, &state);
+        check((struct attention_case){77, 4, 2, 64, .bias = kind, .causal = true}, &state);
+        check((struct attention_case){1, 1, 1, 64, .bias = kind}, &state);
+    }
+}
+
+/* NaN in one query reaches that query's output only; a NaN key reaches every query that sees it. */
+static void test_not_finite(void **unused)
+{
+    (void)unused;
+    const struct inc_attention_kernel *const *kernels;
+    const size_t n_kernels = usable(&kernels), n = 70, d = 32;
+    const struct attention_case c = {n, 1, 1, 32, .window = 5};
+    uint64_t state = test_seed();
+    struct problem p = make_problem(&c, &state);
+    p.q[10 * p.args.ldq + 3] = NAN;
+    p.k[50 * p.args.ldk] = NAN;
+    for (size_t i = 0; i < n_kernels; i++) {
+        float *out = run_all(kernels[i], &p.args, false);
+        for (size_t row = 0; row < n; row++) {
+            const bool expected = row == 10 || (row > 45 && row < 55);
+            for (size_t x = 0; x < d; x++) assert_int_equal(isnan(out[row * p.args.ldo + x]) != 0, expected);
+        }
+        free(out);
+    }
+    free_problem(&p);
+}
+
+/* The same sequence elsewhere in memory, so with other alignments, gives the same bits. */
+static void test_place_in_batch(void **unused)
+{
+    (void)unused;
+    const struct inc_attention_kernel *const *kernels;
+    const size_t n_kernels = usable(&kernels);
+    const struct attention_case c = {137, 2, 1, 64, .causal = true};
+    uint64_t state = test_seed();
+    struct problem p = make_problem(&c, &state);
+    float *moved = calloc(c.n * p.args.ldq + 1, sizeof *moved);
+    memcpy(moved + 1, p.q, c.n * p.args.ldq * sizeof *moved);
+    struct inc_attention_args args = p.args;
+    args.q = moved + 1;
+    for (size_t i = 0; i < n_kernels; i++) {
+        float *out = run_all(kernels[i], &p.args, false), *again = run_all(kernels[i], &args, false);
+        assert_memory_equal(out, again, ((c.n - 1) * args.ldo + 128) * sizeof *out);
+        free(out), free(again);
+    }
+    free(moved);
+    free_problem(&p);
+}
+
+static void test_extremes(void **unused)
+{
+    (void)unused;
+    assert_true(inc_attention_scratch(1, 1, 64) < 1u << 20);
+    assert_true(inc_attention_scratch(UINT32_MAX, 1, UINT32_MAX) > (size_t)1 << 41);
+    assert_int_equal(inc_attention_items(&(struct inc_attention_args){.n = 0, .heads = 4, .kv_heads = 2}), 0);
+    assert_string_equal(inc_attention_select(INCISE_ISA_SCALAR)->name, "scalar");
+    assert_string_equal(inc_attention_select(INCISE_ISA_AVX2)->name, "avx2");
+    assert_string_equal(inc_attention_select(INCISE_ISA_BF16)->name, "avx512");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lengths),        cmocka_unit_test(test_shapes),     cmocka_unit_test(test_masks),
+        cmocka_unit_test(test_biases),         cmocka_unit_test(test_not_finite), cmocka_unit_test(test_place_in_batch),
+        cmocka_unit_test(test_extremes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
