@@ -18,6 +18,7 @@ struct slot {
     const struct inc_node *node;
     size_t first; /* index of its output 0 in run->held */
     bool needed;
+    bool rows; /* a Gather that reads rows of a constant table: what computes the table is not run */
 };
 
 struct run {
@@ -28,6 +29,7 @@ struct run {
     size_t n_slots;
     struct held *held;
     size_t n_held;
+    bool inner_feeds; /* some feed is no Parameter */
     size_t *table; /* open addressing by node pointer: index into slots + 1, 0 = empty */
     size_t table_mask;
     /* The node under evaluation, as the shape rules see it. */
@@ -138,8 +140,24 @@ static enum incise_status take_feeds(struct run *run, const struct inc_feed *fee
         INC_TRY(check_feed(run, feeds[i].value, &feeds[i].tensor));
         held->tensor = borrow(&feeds[i].tensor);
         held->ready = true;
+        if (feeds[i].value->node->op != INC_OP_PARAMETER) run->inner_feeds = true;
     }
     return INCISE_OK;
+}
+
+/* A Gather along axis 0 of a constant table behind a decompression chain: the table would take several copies of
+ * itself, its rows take nothing. */
+static bool gathers_rows(const struct run *run, const struct inc_node *node, struct inc_weight *table)
+{
+    if ((node->op != INC_OP_GATHER && node->op != INC_OP_GATHER7 && node->op != INC_OP_GATHER1) || node->n_inputs != 3 ||
+        run->inner_feeds || !node->inputs[0] || !node->inputs[2])
+        return false;
+    const struct inc_node *axis = node->inputs[2]->node;
+    if (node->inputs[0]->node->op == INC_OP_CONSTANT || axis->op != INC_OP_CONSTANT ||
+        inc_tensor_elements(&axis->data) != 1 || inc_tensor_get_i64(&axis->data, 0) != 0 ||
+        (node->op != INC_OP_GATHER1 && inc_attr_int(node, "batch_dims") != 0))
+        return false;
+    return inc_weight_match(node->inputs[0], true, table);
 }
 
 /* Marks what the wanted values need and counts readers. */
@@ -153,8 +171,10 @@ static enum incise_status plan(struct run *run, const struct inc_feed *wanted, s
     }
     for (size_t i = run->n_slots; i-- > 0;) {
         const struct inc_node *node = run->slots[i].node;
+        struct inc_weight table;
         if (!run->slots[i].needed) continue;
-        for (uint32_t k = 0; k < node->n_inputs; k++) {
+        run->slots[i].rows = gathers_rows(run, node, &table);
+        for (uint32_t k = run->slots[i].rows; k < node->n_inputs; k++) {
             struct slot *from = node->inputs[k] ? find_slot(run, node->inputs[k]->node) : NULL;
             if (!from || from >= &run->slots[i])
                 return inc_node_fail(run->graph, node, "input %u does not come from an earlier layer", (unsigned)k);
@@ -274,8 +294,16 @@ static enum incise_status run_node(struct run *run, const struct slot *slot)
 {
     struct inc_node node = *slot->node;
     struct inc_infer infer = {.graph = &run->scratch_graph, .data = run->eval.in};
+    struct inc_weight weight;
+    struct inc_tensor table = {.type = INC_F32, .rank = 2};
+    run->eval.table = NULL;
+    if (slot->rows && gathers_rows(run, slot->node, &weight)) {
+        run->eval.table = &weight;
+        table.dims[0] = weight.out;
+        table.dims[1] = weight.in;
+    }
     for (uint32_t i = 0; i < node.n_inputs; i++) {
-        const struct inc_tensor *tensor = &find_held(run, node.inputs[i])->tensor;
+        const struct inc_tensor *tensor = i == 0 && slot->rows ? &table : &find_held(run, node.inputs[i])->tensor;
         INC_TRY(describe_input(run, node.inputs[i], tensor, &run->input_values[i]));
         run->inputs[i] = &run->input_values[i];
         run->eval.in[i] = tensor;
@@ -308,7 +336,7 @@ static enum incise_status finish_node(struct run *run, const struct slot *slot, 
         }
     }
     if (status != INCISE_OK) return status;
-    for (uint32_t i = 0; i < node->n_inputs; i++) {
+    for (uint32_t i = slot->rows; i < node->n_inputs; i++) {
         struct held *held = find_held(run, node->inputs[i]);
         if (--held->readers == 0) drop(&run->eval, &held->tensor);
     }

@@ -77,7 +77,8 @@ enum incise_status inc_eval_gather(struct inc_eval *eval, struct inc_node *node)
             for (size_t p = 0; p < g.picks; p++, to += g.inner) {
                 int64_t index = indices[b * g.picks + p];
                 size_t row = (b * g.outer + o) * (size_t)g.size + (size_t)(index < 0 ? index + g.size : index);
-                take_row(eval->in[0], row * g.inner, g.inner, &eval->out[0], to);
+                if (eval->table) inc_weight_row_f32(eval->table, (int64_t)row, (float *)eval->out[0].data + to);
+                else take_row(eval->in[0], row * g.inner, g.inner, &eval->out[0], to);
             }
         }
     }

@@ -4,6 +4,7 @@
 #define INC_GRAPH_EVAL_INTERNAL_H
 
 #include "graph/eval_ref/eval.h"
+#include "graph/weight.h"
 
 /* ---- one node ---------------------------------------------------------------------------------------------------- */
 
@@ -17,6 +18,7 @@ struct inc_eval {
     struct inc_graph *scratch_graph;      /* for inc_node_fail and the shape rules; not the graph under evaluation */
     const struct inc_tensor **in;         /* n_inputs of the node */
     struct inc_tensor *out;               /* n_outputs of the node */
+    const struct inc_weight *table;       /* Gather from rows of a constant table: in[0] is its shape without data */
     struct inc_eval_scratch *scratch;     /* goes after the node */
     size_t live;                          /* bytes held by results and scratch, never above ctx->max_memory */
 };
