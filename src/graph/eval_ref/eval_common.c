@@ -122,7 +122,7 @@ bool inc_walk_broadcast(struct inc_walk *walk, int k, int rank, const int64_t *d
         int at = walk->rank - rank + d;
         if (at < 0 || (dims[d] != 1 && dims[d] != walk->dims[at])) return false;
         walk->strides[k][at] = dims[d] == 1 ? 0 : stride;
-        stride *= dims[d];
+        stride = inc_walk_mul(stride, dims[d]);
     }
     return true;
 }

@@ -72,6 +72,12 @@ struct inc_walk {
     size_t runs;                       /* 0 if the result is empty */
 };
 
+/* Products of dims and strides. Only those of an empty tensor can overflow, and nothing is read through them. */
+static inline int64_t inc_walk_mul(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a * (uint64_t)b);
+}
+
 /* Fills in rank, dims; strides are set by the caller or by inc_walk_broadcast, then inc_walk_start. */
 void inc_walk_init(struct inc_walk *walk, int rank, const int64_t *dims, int operands);
 /* Operand `k` is a row-major tensor of these dims, broadcast as numpy does; false if it does not fit the result. */

@@ -13,7 +13,7 @@ static size_t element_size(const struct inc_tensor *tensor)
 static void strides_of(const struct inc_tensor *tensor, int64_t *strides)
 {
     int64_t stride = 1;
-    for (int d = tensor->rank - 1; d >= 0; stride *= tensor->dims[d], d--) strides[d] = stride;
+    for (int d = tensor->rank - 1; d >= 0; stride = inc_walk_mul(stride, tensor->dims[d]), d--) strides[d] = stride;
 }
 
 /* ---- copies ------------------------------------------------------------------------------------------------------ */
@@ -225,16 +225,16 @@ struct cut {
  * it would leave the input. */
 static bool cut_dim(struct cut *cut, int o, int d, int64_t begin, int64_t step)
 {
-    int64_t size = cut->in.dims[d], n = cut->walk.dims[o];
+    int64_t size = cut->in.dims[d], n = cut->walk.dims[o], span;
     if (n == 0) return true;
     if (begin < 0) begin += size;
     if (begin < 0) begin = 0;
     if (begin >= size) begin = size - 1;
     if (n == 1) step = 0;
-    if (size == 0 || step >= size || step <= -size || begin + (n - 1) * step < 0 || begin + (n - 1) * step >= size)
-        return false;
-    cut->base += begin * cut->strides[d];
-    cut->walk.strides[0][o] = step * cut->strides[d];
+    if (size == 0 || __builtin_mul_overflow(n - 1, step, &span)) return false;
+    if (span < -begin || span >= size - begin) return false;
+    cut->base += inc_walk_mul(begin, cut->strides[d]);
+    cut->walk.strides[0][o] = inc_walk_mul(step, cut->strides[d]);
     return true;
 }
 
@@ -251,6 +251,7 @@ static void finish_cut(struct inc_eval *eval, struct cut *cut)
 {
     size_t size = element_size(&cut->in);
     inc_walk_start(&cut->walk);
+    if (cut->walk.runs == 0) return;
     inc_walk_copy(&cut->walk, (const char *)cut->in.data + cut->base * (int64_t)size, eval->out[0].data, size);
 }
 
@@ -307,7 +308,7 @@ static bool strided_entry(struct cut *cut, struct inc_eval *eval, const struct i
     if (masked(node, "shrink_axis_mask", i)) {
         if (masked(node, "begin_mask", i)) begin = 0;
         if (begin < -size || begin >= size) return false;
-        cut->base += (begin < 0 ? begin + size : begin) * cut->strides[at->d++];
+        cut->base += inc_walk_mul(begin < 0 ? begin + size : begin, cut->strides[at->d++]);
         return true;
     }
     if (masked(node, "begin_mask", i)) begin = step < 0 ? size - 1 : 0;

@@ -21,7 +21,7 @@ static const int64_t *offsets(struct inc_eval *eval, const struct inc_node *node
     int64_t stride = 1, dims[INC_MAX_RANK], strides[INC_MAX_RANK];
     int rank = 0;
     *count = 1;
-    for (int d = in->rank - 1; d >= 0; stride *= in->dims[d], d--) strides[d] = stride;
+    for (int d = in->rank - 1; d >= 0; stride = inc_walk_mul(stride, in->dims[d]), d--) strides[d] = stride;
     for (int d = 0; d < in->rank; d++) {
         if (axes[d] != chosen) continue;
         *count *= (size_t)in->dims[d];

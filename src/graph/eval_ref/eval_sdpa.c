@@ -70,7 +70,7 @@ static bool set_strides(struct inc_walk *walk, int k, const struct inc_tensor *t
         if (at < 0 || ((batch || (row && by_row)) && tensor->dims[d] != 1 && tensor->dims[d] != walk->dims[at]))
             return false;
         if (batch || (row && by_row)) walk->strides[k][at] = tensor->dims[d] == 1 ? 0 : stride;
-        stride *= tensor->dims[d];
+        stride = inc_walk_mul(stride, tensor->dims[d]);
     }
     return true;
 }
