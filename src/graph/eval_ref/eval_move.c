@@ -221,6 +221,12 @@ struct cut {
     int64_t base;
 };
 
+/* Moves the first element `begin` places along input dim `d`. */
+static void advance(struct cut *cut, int d, int64_t begin)
+{
+    cut->base = (int64_t)((uint64_t)cut->base + (uint64_t)inc_walk_mul(begin, cut->strides[d]));
+}
+
 /* Output dim `o` takes every `step`th element of input dim `d` from `begin` (negative: from the end; clamped). False if
  * it would leave the input. */
 static bool cut_dim(struct cut *cut, int o, int d, int64_t begin, int64_t step)
@@ -233,7 +239,7 @@ static bool cut_dim(struct cut *cut, int o, int d, int64_t begin, int64_t step)
     if (n == 1) step = 0;
     if (size == 0 || __builtin_mul_overflow(n - 1, step, &span)) return false;
     if (span < -begin || span >= size - begin) return false;
-    cut->base += inc_walk_mul(begin, cut->strides[d]);
+    advance(cut, d, begin);
     cut->walk.strides[0][o] = inc_walk_mul(step, cut->strides[d]);
     return true;
 }
@@ -308,7 +314,7 @@ static bool strided_entry(struct cut *cut, struct inc_eval *eval, const struct i
     if (masked(node, "shrink_axis_mask", i)) {
         if (masked(node, "begin_mask", i)) begin = 0;
         if (begin < -size || begin >= size) return false;
-        cut->base += inc_walk_mul(begin < 0 ? begin + size : begin, cut->strides[at->d++]);
+        advance(cut, at->d++, begin < 0 ? begin + size : begin);
         return true;
     }
     if (masked(node, "begin_mask", i)) begin = step < 0 ? size - 1 : 0;
