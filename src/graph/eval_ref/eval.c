@@ -352,6 +352,8 @@ static enum incise_status run_slot(struct run *run, const struct slot *slot)
         held->ready = true;
         return INCISE_OK;
     }
+    if (!inc_ops[node->op].opset) /* fused: no rule gives its shape here, and no evaluator its value */
+        return inc_node_fail(run->graph, node, "a fused op runs on a device, not in the reference evaluator");
     return finish_node(run, slot, run_node(run, slot));
 }
 

@@ -223,5 +223,5 @@ enum incise_status inc_eval_result(struct inc_eval *eval, struct inc_node *node)
 
 enum incise_status inc_eval_fused(struct inc_eval *eval, struct inc_node *node)
 {
-    return inc_node_fail(eval->scratch_graph, node, "a fused op runs on a device, not in the reference evaluator");
+    return inc_node_fail(eval->scratch_graph, node, "is a fused op");
 }
