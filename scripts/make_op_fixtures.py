@@ -160,8 +160,9 @@ def elementwise(w):
         w.case(f"{op}-rows", op, "opset1", [i(2, 1, 4, high=3, low=0), i(3, 1, high=3, low=0)])
     w.case("Equal-boolean", "Equal", "opset1", [b(3, 4), b(4)])
     for op in "LogicalAnd LogicalOr LogicalXor".split():
-        w.case(f"{op}", op, "opset1", [b(4, 5), b(5)])
-        w.case(f"{op}-both", op, "opset1", [b(4, 1, 5), b(3, 1)])
+        opset = "opset2" if op == "LogicalXor" else "opset1"  # as OpenVINO writes them
+        w.case(f"{op}", op, opset, [b(4, 5), b(5)])
+        w.case(f"{op}-both", op, opset, [b(4, 1, 5), b(3, 1)])
     w.case("LogicalNot", "LogicalNot", "opset1", [b(3, 7)])
     for op in "BitwiseAnd BitwiseOr".split():
         w.case(f"{op}-boolean", op, "opset13", [b(1, 1, 4, 5), b(2, 1, 1, 5)])

@@ -113,7 +113,7 @@ LOAD(uint8_t, boolean)
 
 static inline unsigned load_u4(const void *data, size_t i)
 {
-    return (((const uint8_t *)data)[i / 2] >> (i % 2 * 4)) & 15u;
+    return ((unsigned)((const uint8_t *)data)[i / 2] >> (i % 2 * 4)) & 15u;
 }
 
 static inline int load_i4(const void *data, size_t i)
