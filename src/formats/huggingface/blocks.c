@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "formats/huggingface/blocks.h"
+
+#include <float.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "graph/attr.h"
+
+static void fail(struct inc_hf_builder *b, enum incise_status status)
+{
+    if (b->status == INCISE_OK) b->status = status;
+}
+
+/* For allocations that graph functions have reported. */
+static void fail_reported(struct inc_hf_builder *b)
+{
+    fail(b, INCISE_ERROR_MEMORY);
+}
+
+/* ---- single nodes ------------------------------------------------------------------------------------------------ */
+
+const char *inc_hf_name(struct inc_hf_builder *b, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    if (b->status != INCISE_OK) return NULL;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    const char *name = inc_arena_strdup(&b->graph->arena, text);
+    if (name == NULL) fail(b, inc_fail_memory(b->ctx, strlen(text), "a name"));
+    return name;
+}
+
+/* The tensor name of a value. */
+static void set_name(struct inc_hf_builder *b, struct inc_value *value, const char *name)
+{
+    if (b->status != INCISE_OK) return;
+    const char **names = inc_arena_alloc(&b->graph->arena, 1, sizeof *names);
+    if (names != NULL) names[0] = inc_arena_strdup(&b->graph->arena, name);
+    if (names == NULL || names[0] == NULL) {
+        fail(b, inc_fail_memory(b->ctx, strlen(name), "a name"));
+        return;
+    }
+    value->names = names;
+    value->n_names = 1;
+}
+
+struct inc_value *inc_hf_op(struct inc_hf_builder *b, enum inc_op op, const char *name, uint32_t n_inputs,
+                            struct inc_value *const *inputs)
+{
+    if (b->status != INCISE_OK) return NULL;
+    struct inc_node *node = inc_graph_add(b->graph, op, name, inputs, n_inputs, NULL);
+    if (node == NULL) fail_reported(b);
+    return node != NULL ? &node->outputs[0] : NULL;
+}
+
+struct inc_value *inc_hf_add(struct inc_hf_builder *b, const char *name, struct inc_value *x, struct inc_value *y)
+{
+    return inc_hf_op(b, INC_OP_ADD, name, 2, (struct inc_value *[]){x, y});
+}
+
+struct inc_value *inc_hf_input(struct inc_hf_builder *b, const char *name)
+{
+    struct inc_value *value = inc_hf_op(b, INC_OP_PARAMETER, name, 0, NULL);
+    if (value == NULL) return NULL;
+    struct inc_shape *shape = inc_attr_shape(value->node, "shape");
+    shape->rank = 2;
+    for (int i = 0; i < 2; i++) {
+        shape->dims[i] = inc_dim_new(b->graph, INC_SYMBOL_INPUT, 0, -1);
+        if (!inc_dim_valid(shape->dims[i])) fail(b, inc_fail_memory(b->ctx, 1, "a symbol"));
+    }
+    inc_attr_set_type(value->node, "element_type", INC_I64);
+    set_name(b, value, name);
+    return value;
+}
+
+void inc_hf_output(struct inc_hf_builder *b, struct inc_value *value, const char *name)
+{
+    if (b->status != INCISE_OK) return;
+    set_name(b, value, name);
+    inc_hf_op(b, INC_OP_RESULT, inc_hf_name(b, "Result_%s", name), 1, &value);
+}
+
+static struct inc_value *constant(struct inc_hf_builder *b, const char *name, const struct inc_tensor *tensor,
+                                  struct inc_blob *blob)
+{
+    if (b->status != INCISE_OK) return NULL;
+    struct inc_node *node = inc_graph_add_constant(b->graph, name, tensor, blob, NULL);
+    if (node == NULL) fail_reported(b);
+    return node != NULL ? &node->outputs[0] : NULL;
+}
+
+struct inc_value *inc_hf_integers(struct inc_hf_builder *b, enum inc_type type, int n, const int64_t *values)
+{
+    int32_t narrow[INC_MAX_RANK];
+    int64_t wide[INC_MAX_RANK];
+    int count = n < 0 ? 1 : n;
+    struct inc_tensor tensor = {.type = type, .rank = n < 0 ? 0 : 1, .dims = {n}};
+    for (int i = 0; i < count; i++) {
+        narrow[i] = (int32_t)values[i];
+        wide[i] = values[i];
+    }
+    tensor.data = type == INC_I32 ? (void *)narrow : (void *)wide;
+    tensor.bytes = (size_t)count * (type == INC_I32 ? sizeof *narrow : sizeof *wide);
+    return constant(b, NULL, &tensor, NULL);
+}
+
+static struct inc_value *float_constant(struct inc_hf_builder *b, int rank, float value)
+{
+    struct inc_tensor tensor = {.type = INC_F32, .rank = rank, .data = &value, .bytes = sizeof value};
+    for (int i = 0; i < rank; i++) tensor.dims[i] = 1;
+    return constant(b, NULL, &tensor, NULL);
+}
+
+/* ---- weights ----------------------------------------------------------------------------------------------------- */
+
+/* Finds prefix + `name`, checks its dims and marks it as used. */
+static const struct inc_safetensor *find_weight(struct inc_hf_builder *b, const char *name, int rank, const int64_t *dims)
+{
+    char full[512];
+    if (b->status != INCISE_OK) return NULL;
+    snprintf(full, sizeof full, "%s%s", b->prefix, name);
+    const struct inc_safetensor *found = inc_safetensors_find(&b->file, full);
+    if (found == NULL) {
+        fail(b, inc_fail(b->ctx, INCISE_ERROR_DATA, "%s: tensor '%s' is missing", b->label, full));
+        return NULL;
+    }
+    bool same = found->tensor.rank == rank;
+    for (int i = 0; same && i < rank; i++) same = found->tensor.dims[i] == dims[i];
+    if (!same) {
+        fail(b, inc_fail(b->ctx, INCISE_ERROR_DATA, "%s: tensor '%s' does not have the shape that config.json gives it (%s%lld)",
+                         b->label, full, rank == 2 ? "rows " : "", (long long)dims[0]));
+        return NULL;
+    }
+    enum inc_type type = found->tensor.type;
+    if (type != INC_F32 && type != INC_F16 && type != INC_BF16) {
+        fail(b, inc_fail(b->ctx, INCISE_ERROR_DATA, "%s: tensor '%s' has type %s, not f32, f16 or bf16", b->label, full,
+                         inc_type_name(type)));
+        return NULL;
+    }
+    b->used[found - b->file.tensors] = true;
+    return found;
+}
+
+/* The blob of the file's memory, which the graph takes over at the first use. */
+static struct inc_blob *file_blob(struct inc_hf_builder *b)
+{
+    if (b->blob == NULL) {
+        enum incise_status status = inc_graph_add_blob(b->graph, b->file.memory, b->file.bytes, &b->blob);
+        if (status == INCISE_OK)
+            (void)inc_safetensors_detach(&b->file);
+        else
+            fail(b, status);
+    }
+    return b->blob;
+}
+
+/* `tensor` in f32, in a blob of its own. */
+static struct inc_blob *widen(struct inc_hf_builder *b, struct inc_tensor *tensor)
+{
+    struct inc_tensor wide;
+    struct inc_blob *blob = NULL;
+    enum incise_status status = inc_tensor_create(b->ctx, INC_F32, tensor->rank, tensor->dims, &wide);
+    if (status == INCISE_OK) {
+        inc_tensor_to_f32(tensor, 0, inc_tensor_elements(tensor), wide.data);
+        status = inc_graph_add_blob(b->graph, wide.data, wide.bytes, &blob);
+        if (status != INCISE_OK) inc_tensor_release(b->ctx, &wide);
+    }
+    if (status != INCISE_OK) {
+        fail(b, status);
+        return NULL;
+    }
+    *tensor = wide;
+    return blob;
+}
+
+struct inc_value *inc_hf_weight(struct inc_hf_builder *b, const char *name, int rank, const int64_t *dims, int shaped_rank,
+                                const int64_t *shaped)
+{
+    const struct inc_safetensor *found = find_weight(b, name, rank, dims);
+    if (found == NULL) return NULL;
+    struct inc_tensor tensor = found->tensor;
+    struct inc_blob *blob = tensor.type == INC_F32 ? file_blob(b) : widen(b, &tensor);
+    tensor.rank = shaped_rank;
+    memcpy(tensor.dims, shaped, (size_t)shaped_rank * sizeof *shaped);
+    const char *self = inc_hf_name(b, "self.%s", name);
+    struct inc_value *value = constant(b, self, &tensor, blob);
+    if (value != NULL) set_name(b, value, self);
+    return value;
+}
+
+/* "<path>.<leaf>" of `dim` elements as [1,1,dim], as the export keeps vectors. */
+static struct inc_value *vector(struct inc_hf_builder *b, const char *path, const char *leaf, int64_t dim)
+{
+    return inc_hf_weight(b, inc_hf_name(b, "%s.%s", path, leaf), 1, &dim, 3, (int64_t[]){1, 1, dim});
+}
+
+static struct inc_value *matrix(struct inc_hf_builder *b, const char *path, int64_t rows, int64_t columns)
+{
+    const int64_t dims[] = {rows, columns};
+    return inc_hf_weight(b, inc_hf_name(b, "%s.weight", path), 2, dims, 2, dims);
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------------------------ */
+
+struct inc_value *inc_hf_linear(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t in, int64_t out)
+{
+    struct inc_value *weight = matrix(b, path, out, in);
+    struct inc_value *product = inc_hf_op(b, INC_OP_MATMUL, inc_hf_name(b, "__module.%s/aten::linear/MatMul", path), 2,
+                                          (struct inc_value *[]){x, weight});
+    if (product != NULL) inc_attr_set_bool(product->node, "transpose_b", true);
+    struct inc_value *bias = vector(b, path, "bias", out);
+    return inc_hf_add(b, inc_hf_name(b, "__module.%s/aten::linear/Add", path), product, bias);
+}
+
+struct inc_value *inc_hf_layer_norm(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t dim, double eps)
+{
+    struct inc_value *axes = inc_hf_integers(b, INC_I32, 1, (int64_t[]){-1});
+    struct inc_value *norm = inc_hf_op(b, INC_OP_MVN, inc_hf_name(b, "__module.%s/aten::layer_norm/MVN", path), 2,
+                                       (struct inc_value *[]){x, axes});
+    if (norm == NULL) return NULL;
+    inc_attr_set_float(norm->node, "eps", (double)(float)eps);
+    inc_attr_set_bool(norm->node, "normalize_variance", true);
+    fail(b, inc_attr_set_string(b->graph, norm->node, "eps_mode", "INSIDE_SQRT"));
+    struct inc_value *weight = vector(b, path, "weight", dim);
+    struct inc_value *scaled = inc_hf_op(b, INC_OP_MULTIPLY, inc_hf_name(b, "__module.%s/aten::layer_norm/Multiply_1", path),
+                                         2, (struct inc_value *[]){norm, weight});
+    struct inc_value *bias = vector(b, path, "bias", dim);
+    return inc_hf_add(b, inc_hf_name(b, "__module.%s/aten::layer_norm/Add", path), scaled, bias);
+}
+
+static struct inc_value *convert(struct inc_hf_builder *b, const char *name, struct inc_value *x, enum inc_type type)
+{
+    struct inc_value *value = inc_hf_op(b, INC_OP_CONVERT, name, 1, &x);
+    if (value != NULL) inc_attr_set_type(value->node, "destination_type", type);
+    return value;
+}
+
+struct inc_value *inc_hf_embedding(struct inc_hf_builder *b, const char *path, struct inc_value *ids, int64_t rows, int64_t dim)
+{
+    struct inc_value *table = matrix(b, path, rows, dim);
+    struct inc_value *narrow = convert(b, inc_hf_name(b, "__module.%s/aten::embedding/Convert", path), ids, INC_I32);
+    struct inc_value *axis = inc_hf_integers(b, INC_I32, -1, (int64_t[]){0});
+    return inc_hf_op(b, INC_OP_GATHER, inc_hf_name(b, "__module.%s/aten::embedding/Gather", path), 3,
+                     (struct inc_value *[]){table, narrow, axis});
+}
+
+/* Elements `indices` (n of them) of the shape of `x`. */
+static struct inc_value *dims_of(struct inc_hf_builder *b, struct inc_value *x, int n, const int64_t *indices)
+{
+    struct inc_value *shape = inc_hf_op(b, INC_OP_SHAPE_OF, NULL, 1, &x);
+    struct inc_value *which = inc_hf_integers(b, INC_I64, n, indices);
+    struct inc_value *axis = inc_hf_integers(b, INC_I64, -1, (int64_t[]){0});
+    return inc_hf_op(b, INC_OP_GATHER, NULL, 3, (struct inc_value *[]){shape, which, axis});
+}
+
+struct inc_value *inc_hf_positions(struct inc_hf_builder *b, const char *path, struct inc_value *ids, int64_t max)
+{
+    struct inc_tensor table;
+    const int64_t dims[] = {1, max}, one = 1, zero = 0;
+    if (b->status != INCISE_OK) return NULL;
+    fail(b, inc_tensor_create(b->ctx, INC_I64, 2, dims, &table));
+    if (b->status != INCISE_OK) return NULL;
+    for (int64_t i = 0; i < max; i++) ((int64_t *)table.data)[i] = i;
+    struct inc_value *all = constant(b, inc_hf_name(b, "__module.%s/aten::slice/Slice", path), &table, NULL);
+    inc_tensor_release(b->ctx, &table);
+    struct inc_value *start = inc_hf_integers(b, INC_I64, 1, &zero);
+    struct inc_value *stop = dims_of(b, ids, 1, &one);
+    struct inc_value *step = inc_hf_integers(b, INC_I64, 1, &one);
+    struct inc_value *axis = inc_hf_integers(b, INC_I64, 1, &one);
+    return inc_hf_op(b, INC_OP_SLICE, inc_hf_name(b, "__module.%s/aten::slice/Slice_1", path), 5,
+                     (struct inc_value *[]){all, start, stop, step, axis});
+}
+
+static struct inc_value *unsqueeze(struct inc_hf_builder *b, const char *name, struct inc_value *x, int64_t axis)
+{
+    struct inc_value *where = inc_hf_integers(b, INC_I64, -1, &axis);
+    return inc_hf_op(b, INC_OP_UNSQUEEZE, name, 2, (struct inc_value *[]){x, where});
+}
+
+struct inc_value *inc_hf_padding_mask(struct inc_hf_builder *b, struct inc_value *ids, struct inc_value *mask)
+{
+    static const int64_t batch[] = {0}, length[] = {1, 1}, ones[] = {1};
+    struct inc_value *wide = unsqueeze(b, "aten::unsqueeze/Unsqueeze_1", unsqueeze(b, "aten::unsqueeze/Unsqueeze", mask, 1), 2);
+    struct inc_value *parts[3];
+    parts[0] = dims_of(b, ids, 1, batch);
+    parts[1] = inc_hf_integers(b, INC_I64, 1, ones);
+    parts[2] = dims_of(b, ids, 2, length);
+    struct inc_value *target = inc_hf_op(b, INC_OP_CONCAT, "prim::ListConstruct/SequenceMark", 3, parts);
+    if (target != NULL) inc_attr_set_int(target->node, "axis", 0);
+    struct inc_value *full = inc_hf_op(b, INC_OP_BROADCAST, "aten::expand/Broadcast", 2, (struct inc_value *[]){wide, target});
+    if (full == NULL) return NULL;
+    fail(b, inc_attr_set_string(b->graph, full->node, "mode", "bidirectional"));
+    struct inc_value *kept = convert(b, "aten::to/Convert_1", full, INC_F32);
+    struct inc_value *one = float_constant(b, 4, 1.0f);
+    struct inc_value *inverted = inc_hf_op(b, INC_OP_SUBTRACT, "aten::sub/Subtract", 2, (struct inc_value *[]){one, kept});
+    struct inc_value *masked = convert(b, "aten::to/Convert_2", inverted, INC_BOOL);
+    struct inc_value *lowest = float_constant(b, 0, -FLT_MAX);
+    return inc_hf_op(b, INC_OP_SELECT, "aten::masked_fill/Select", 3, (struct inc_value *[]){masked, lowest, inverted});
+}
+
+static struct inc_value *reshape(struct inc_hf_builder *b, const char *name, struct inc_value *x, int n, const int64_t *dims)
+{
+    struct inc_value *shape = inc_hf_integers(b, INC_I64, n, dims);
+    struct inc_value *value = inc_hf_op(b, INC_OP_RESHAPE, name, 2, (struct inc_value *[]){x, shape});
+    if (value != NULL) inc_attr_set_bool(value->node, "special_zero", true);
+    return value;
+}
+
+static struct inc_value *swap_heads(struct inc_hf_builder *b, const char *name, struct inc_value *x)
+{
+    struct inc_value *order = inc_hf_integers(b, INC_I32, 4, (int64_t[]){0, 2, 1, 3});
+    return inc_hf_op(b, INC_OP_TRANSPOSE, name, 2, (struct inc_value *[]){x, order});
+}
+
+struct inc_value *inc_hf_attention(struct inc_hf_builder *b, const char *path, struct inc_value *const qkv[3],
+                                   struct inc_value *mask, int64_t heads, int64_t head_dim)
+{
+    static const char *const suffixes[] = {"", "_1", "_2"};
+    struct inc_value *inputs[4];
+    for (int i = 0; i < 3; i++) {
+        const char *view = inc_hf_name(b, "__module.%s/aten::view/Reshape%s", path, suffixes[i]);
+        const char *swap = inc_hf_name(b, "__module.%s/aten::transpose/Transpose%s", path, suffixes[i]);
+        inputs[i] = swap_heads(b, swap, reshape(b, view, qkv[i], 4, (int64_t[]){0, 0, heads, head_dim}));
+    }
+    inputs[3] = mask;
+    struct inc_value *mixed =
+        inc_hf_op(b, INC_OP_SDPA,
+                  inc_hf_name(b, "__module.%s/aten::scaled_dot_product_attention/ScaledDotProductAttention", path), 4, inputs);
+    struct inc_value *back = swap_heads(b, inc_hf_name(b, "__module.%s/aten::transpose/Transpose_3", path), mixed);
+    return reshape(b, inc_hf_name(b, "__module.%s/aten::reshape/Reshape", path), back, 3, (int64_t[]){0, 0, heads * head_dim});
+}

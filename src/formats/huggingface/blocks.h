@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The blocks that encoders are made of. A family's description calls them in order; after a failure (reported, kept in
+ * `status`) they return NULL and do nothing, so that it is checked once, at the end.
+ *
+ * `path` is the module's path in the checkpoint, e.g. "encoder.layer.0.output.dense"; node names are derived from it as
+ * OpenVINO's export of the PyTorch model does. Shapes: B = batch, S = sequence. */
+#ifndef INC_FORMATS_HUGGINGFACE_BLOCKS_H
+#define INC_FORMATS_HUGGINGFACE_BLOCKS_H
+
+#include "base/json.h"
+#include "formats/safetensors/safetensors.h"
+#include "graph/graph.h"
+
+struct inc_hf_builder {
+    const struct inc_ctx *ctx;
+    const char *label;  /* the weight file, for messages */
+    const char *prefix; /* of all tensor names, e.g. "bert."; "" for none */
+    struct inc_safetensors file;
+    bool *used; /* per tensor of the file */
+    struct inc_graph *graph;
+    struct inc_blob *blob; /* the file's memory once a constant points into it */
+    enum incise_status status;
+};
+
+/* A family: makes the graph from config.json and the weights. `ignored` ends with NULL: tensors that need not be used. */
+struct inc_hf_family {
+    const char *model_type;
+    const char *const *prefixes; /* that tensor names may have, "" among them; ends with NULL */
+    const char *probe;           /* a tensor that tells which */
+    const char *const *ignored;
+    enum incise_status (*build)(struct inc_hf_builder *b, const struct inc_json *config);
+};
+
+extern const struct inc_hf_family inc_hf_bert;
+
+/* ---- single nodes ---- */
+
+/* Parameter [?,?] of i64 called `name`. */
+struct inc_value *inc_hf_input(struct inc_hf_builder *b, const char *name);
+/* Result; its value gets the tensor name `name`. */
+void inc_hf_output(struct inc_hf_builder *b, struct inc_value *value, const char *name);
+/* The tensor prefix + `name` of exactly these dims, as f32 constant "self.<name>" of shape `shaped` (same elements). */
+struct inc_value *inc_hf_weight(struct inc_hf_builder *b, const char *name, int rank, const int64_t *dims, int shaped_rank,
+                                const int64_t *shaped);
+/* A constant list of `n` integers (type i64 or i32), a scalar for n = -1. */
+struct inc_value *inc_hf_integers(struct inc_hf_builder *b, enum inc_type type, int n, const int64_t *values);
+struct inc_value *inc_hf_op(struct inc_hf_builder *b, enum inc_op op, const char *name, uint32_t n_inputs,
+                            struct inc_value *const *inputs);
+struct inc_value *inc_hf_add(struct inc_hf_builder *b, const char *name, struct inc_value *x, struct inc_value *y);
+/* printf into the graph's arena; NULL after a failure. */
+const char *inc_hf_name(struct inc_hf_builder *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- blocks ---- */
+
+/* x [B,S,in] -> [B,S,out] */
+struct inc_value *inc_hf_linear(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t in, int64_t out);
+struct inc_value *inc_hf_layer_norm(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t dim, double eps);
+/* ids [B,S] -> [B,S,dim] */
+struct inc_value *inc_hf_embedding(struct inc_hf_builder *b, const char *path, struct inc_value *ids, int64_t rows, int64_t dim);
+/* 0..S-1 as [1,S] for ids [B,S], S <= max */
+struct inc_value *inc_hf_positions(struct inc_hf_builder *b, const char *path, struct inc_value *ids, int64_t max);
+/* mask [B,S] of 1 and 0 -> additive f32 mask [B,1,S,S], 0 or the lowest float */
+struct inc_value *inc_hf_padding_mask(struct inc_hf_builder *b, struct inc_value *ids, struct inc_value *mask);
+/* q, k, v [B,S,heads*head_dim] -> [B,S,heads*head_dim] */
+struct inc_value *inc_hf_attention(struct inc_hf_builder *b, const char *path, struct inc_value *const qkv[3],
+                                   struct inc_value *mask, int64_t heads, int64_t head_dim);
+
+#endif
