@@ -55,12 +55,12 @@ static enum incise_status read_config(const struct inc_json *json, struct bert_c
 }
 
 static struct inc_value *embeddings(struct inc_hf_builder *b, const struct bert_config *c, struct inc_value *ids,
-                                    struct inc_value *types)
+                                    struct inc_value *types, struct inc_value *shape)
 {
     struct inc_value *words = inc_hf_embedding(b, "embeddings.word_embeddings", ids, c->vocab, c->hidden);
     struct inc_value *kinds = inc_hf_embedding(b, "embeddings.token_type_embeddings", types, c->types, c->hidden);
     struct inc_value *sum = inc_hf_add(b, "__module.embeddings/aten::add/Add", words, kinds);
-    struct inc_value *positions = inc_hf_positions(b, "embeddings", ids, c->positions);
+    struct inc_value *positions = inc_hf_positions(b, "embeddings", shape, c->positions);
     struct inc_value *places = inc_hf_embedding(b, "embeddings.position_embeddings", positions, c->positions, c->hidden);
     sum = inc_hf_add(b, "__module.embeddings/aten::add_/Add", sum, places);
     return inc_hf_layer_norm(b, "embeddings.LayerNorm", sum, c->hidden, c->eps);
@@ -96,8 +96,9 @@ static enum incise_status build(struct inc_hf_builder *b, const struct inc_json 
     struct inc_value *ids = inc_hf_input(b, "input_ids");
     struct inc_value *attention_mask = inc_hf_input(b, "attention_mask");
     struct inc_value *types = inc_hf_input(b, "token_type_ids");
-    struct inc_value *x = embeddings(b, &config, ids, types);
-    struct inc_value *mask = inc_hf_padding_mask(b, ids, attention_mask);
+    struct inc_value *shape = inc_hf_op(b, INC_OP_SHAPE_OF, NULL, 1, &ids);
+    struct inc_value *x = embeddings(b, &config, ids, types, shape);
+    struct inc_value *mask = inc_hf_padding_mask(b, shape, attention_mask);
     for (int64_t i = 0; i < config.layers && b->status == INCISE_OK; i++)
         x = layer(b, &config, inc_hf_name(b, "encoder.layer.%lld", (long long)i), x, mask);
     inc_hf_output(b, x, "last_hidden_state");

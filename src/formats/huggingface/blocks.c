@@ -248,16 +248,15 @@ struct inc_value *inc_hf_embedding(struct inc_hf_builder *b, const char *path, s
                      (struct inc_value *[]){table, narrow, axis});
 }
 
-/* Elements `indices` (n of them) of the shape of `x`. */
-static struct inc_value *dims_of(struct inc_hf_builder *b, struct inc_value *x, int n, const int64_t *indices)
+/* Elements `indices` (n of them) of a shape. */
+static struct inc_value *pick_dims(struct inc_hf_builder *b, struct inc_value *shape, int n, const int64_t *indices)
 {
-    struct inc_value *shape = inc_hf_op(b, INC_OP_SHAPE_OF, NULL, 1, &x);
     struct inc_value *which = inc_hf_integers(b, INC_I64, n, indices);
     struct inc_value *axis = inc_hf_integers(b, INC_I64, -1, (int64_t[]){0});
     return inc_hf_op(b, INC_OP_GATHER, NULL, 3, (struct inc_value *[]){shape, which, axis});
 }
 
-struct inc_value *inc_hf_positions(struct inc_hf_builder *b, const char *path, struct inc_value *ids, int64_t max)
+struct inc_value *inc_hf_positions(struct inc_hf_builder *b, const char *path, struct inc_value *shape, int64_t max)
 {
     struct inc_tensor table;
     const int64_t dims[] = {1, max}, one = 1, zero = 0;
@@ -268,7 +267,7 @@ struct inc_value *inc_hf_positions(struct inc_hf_builder *b, const char *path, s
     struct inc_value *all = constant(b, inc_hf_name(b, "__module.%s/aten::slice/Slice", path), &table, NULL);
     inc_tensor_release(b->ctx, &table);
     struct inc_value *start = inc_hf_integers(b, INC_I64, 1, &zero);
-    struct inc_value *stop = dims_of(b, ids, 1, &one);
+    struct inc_value *stop = pick_dims(b, shape, 1, &one);
     struct inc_value *step = inc_hf_integers(b, INC_I64, 1, &one);
     struct inc_value *axis = inc_hf_integers(b, INC_I64, 1, &one);
     return inc_hf_op(b, INC_OP_SLICE, inc_hf_name(b, "__module.%s/aten::slice/Slice_1", path), 5,
@@ -281,14 +280,14 @@ static struct inc_value *unsqueeze(struct inc_hf_builder *b, const char *name, s
     return inc_hf_op(b, INC_OP_UNSQUEEZE, name, 2, (struct inc_value *[]){x, where});
 }
 
-struct inc_value *inc_hf_padding_mask(struct inc_hf_builder *b, struct inc_value *ids, struct inc_value *mask)
+struct inc_value *inc_hf_padding_mask(struct inc_hf_builder *b, struct inc_value *shape, struct inc_value *mask)
 {
     static const int64_t batch[] = {0}, length[] = {1, 1}, ones[] = {1};
     struct inc_value *wide = unsqueeze(b, "aten::unsqueeze/Unsqueeze_1", unsqueeze(b, "aten::unsqueeze/Unsqueeze", mask, 1), 2);
     struct inc_value *parts[3];
-    parts[0] = dims_of(b, ids, 1, batch);
+    parts[0] = pick_dims(b, shape, 1, batch);
     parts[1] = inc_hf_integers(b, INC_I64, 1, ones);
-    parts[2] = dims_of(b, ids, 2, length);
+    parts[2] = pick_dims(b, shape, 2, length);
     struct inc_value *target = inc_hf_op(b, INC_OP_CONCAT, "prim::ListConstruct/SequenceMark", 3, parts);
     if (target != NULL) inc_attr_set_int(target->node, "axis", 0);
     struct inc_value *full = inc_hf_op(b, INC_OP_BROADCAST, "aten::expand/Broadcast", 2, (struct inc_value *[]){wide, target});

@@ -57,10 +57,10 @@ struct inc_value *inc_hf_linear(struct inc_hf_builder *b, const char *path, stru
 struct inc_value *inc_hf_layer_norm(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t dim, double eps);
 /* ids [B,S] -> [B,S,dim] */
 struct inc_value *inc_hf_embedding(struct inc_hf_builder *b, const char *path, struct inc_value *ids, int64_t rows, int64_t dim);
-/* 0..S-1 as [1,S] for ids [B,S], S <= max */
-struct inc_value *inc_hf_positions(struct inc_hf_builder *b, const char *path, struct inc_value *ids, int64_t max);
-/* mask [B,S] of 1 and 0 -> additive f32 mask [B,1,S,S], 0 or the lowest float */
-struct inc_value *inc_hf_padding_mask(struct inc_hf_builder *b, struct inc_value *ids, struct inc_value *mask);
+/* `shape` [B,S] -> 0..S-1 as [1,S], S <= max */
+struct inc_value *inc_hf_positions(struct inc_hf_builder *b, const char *path, struct inc_value *shape, int64_t max);
+/* mask [B,S] of 1 and 0, and its shape -> additive f32 mask [B,1,S,S], 0 or the lowest float */
+struct inc_value *inc_hf_padding_mask(struct inc_hf_builder *b, struct inc_value *shape, struct inc_value *mask);
 /* q, k, v [B,S,heads*head_dim] -> [B,S,heads*head_dim] */
 struct inc_value *inc_hf_attention(struct inc_hf_builder *b, const char *path, struct inc_value *const qkv[3],
                                    struct inc_value *mask, int64_t heads, int64_t head_dim);
