@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes 1000 real English passages, one per line, cut from the long descriptions of Debian packages.
+
+usage: make_passages.py TRANSLATION-EN > tests/data/passages.txt
+  TRANSLATION-EN  Debian's main/i18n/Translation-en, uncompressed (tests/data/passages.md says which)
+The same file gives the same passages: all choices are seeded.
+"""
+import random
+import re
+import sys
+
+SEED = 1
+N_PASSAGES = 1000
+# words: share of the passages; mostly about 60
+LENGTHS = [(10, 25, 0.15), (26, 45, 0.25), (46, 80, 0.35), (81, 140, 0.15), (141, 250, 0.10)]
+SHINGLE = 5         # words
+MAX_SHARED = 0.2    # of a passage's shingles that earlier passages may hold
+BOILERPLATE = re.compile(
+    r"^(this( is an?)? (empty )?(meta|dummy|transitional|virtual|package (contains|provides|includes|installs|ships|holds|is)))|"
+    r"transitional|dummy package|safely removed|https?://|@|please (see|read|note)|debian/|CPAN", re.IGNORECASE)
+
+
+def stanzas(path):
+    """(package, long description) of each package; the description's paragraphs."""
+    package, lines = None, []
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            line = line.rstrip("\n")
+            if line.startswith("Package: "):
+                package, lines = line[9:], []
+            elif line.startswith(" "):
+                lines.append(line[1:])
+            elif not line and package:
+                yield package, lines
+                package = None
+
+
+def passage(lines):
+    """The prose paragraphs of a description in one line: no lists, no preformatted text, no boilerplate."""
+    text = "\n".join("" if line == "." else line for line in lines)
+    kept = []
+    for paragraph in text.split("\n\n"):
+        rows = paragraph.split("\n")
+        if any(row[:1] in " *-+" for row in rows) or not re.match(r"[A-Z0-9]", paragraph):
+            continue
+        line = " ".join(paragraph.split())
+        if line[-1:] in ".!?" and not BOILERPLATE.search(line):
+            kept.append(line)
+    return " ".join(kept)
+
+
+def shingles(line):
+    words = re.findall(r"\w+", line.lower())
+    return {tuple(words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1))}
+
+
+def main():
+    rng = random.Random(SEED)
+    lines = sorted({p for _, rows in stanzas(sys.argv[1]) if (p := passage(rows)) and p.isascii()})
+    rng.shuffle(lines)
+    wanted = [round(share * N_PASSAGES) for _, _, share in LENGTHS]
+    seen, chosen = set(), []
+    for line in lines:
+        n_words = len(line.split())
+        bucket = next((i for i, (low, high, _) in enumerate(LENGTHS) if low <= n_words <= high), None)
+        if bucket is None or wanted[bucket] == 0:
+            continue
+        marks = shingles(line)
+        if len(marks & seen) > MAX_SHARED * len(marks):
+            continue
+        seen |= marks
+        wanted[bucket] -= 1
+        chosen.append(line)
+    assert len(chosen) == N_PASSAGES, (len(chosen), wanted)
+    rng.shuffle(chosen)
+    print("\n".join(chosen))
+
+
+main()
