@@ -106,5 +106,5 @@ enum incise_status inc_ir_link(struct inc_ir_reader *reader)
     INC_TRY(inc_graph_infer(reader->graph));
     for (size_t i = 0; i < reader->n_ports; i++)
         if (reader->ports[i].is_output) INC_TRY(check_port(reader, &reader->ports[i]));
-    return INCISE_OK;
+    return inc_graph_verify(reader->graph);
 }

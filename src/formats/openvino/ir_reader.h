@@ -65,7 +65,8 @@ bool inc_ir_needs_weights(const struct inc_ir_reader *reader);
 enum incise_status inc_ir_attach_weights(struct inc_ir_reader *reader, void *bin, size_t bin_size)
     __attribute__((warn_unused_result));
 
-/* Connects edges, checks that every input has one, sorts, infers shapes, and compares them with what the file says. */
+/* Connects edges, checks that every input has one, sorts, infers shapes, compares them with what the file says, and
+ * verifies the graph. */
 enum incise_status inc_ir_link(struct inc_ir_reader *reader) __attribute__((warn_unused_result));
 
 #endif
