@@ -92,7 +92,7 @@ enum incise_status inc_plan_linear(struct inc_planner *planner, struct inc_node 
     const struct inc_view *x = inc_view_of(node->inputs[0]);
     bool has_bias = inc_attr_bool(node, "bias"), has_residual = inc_attr_bool(node, "residual");
     int64_t width, inner;
-    uint32_t slot, buffer;
+    uint32_t slot = 0, buffer;
     INC_TRY(add_slot(planner, node, &slot));
     if (planner->lowering->reason[0] != '\0') return INCISE_OK;
     const struct inc_weight weight = planner->plan->slots[slot].weight;
