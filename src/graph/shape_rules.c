@@ -142,13 +142,10 @@ enum incise_status inc_rule_axes(const struct inc_infer *infer, const struct inc
 
 bool inc_shape_count(const struct inc_shape *shape, size_t *n)
 {
-    size_t count = 1;
-    for (int i = 0; i < shape->rank; i++) {
-        if (!inc_dim_is_const(shape->dims[i]) || shape->dims[i].value < 0) return false;
-        if (!inc_size_mul(count, (size_t)shape->dims[i].value, &count)) return false;
-    }
-    *n = count;
-    return true;
+    int64_t dims[INC_MAX_RANK];
+    size_t bytes;
+    for (int i = 0; i < shape->rank; i++) dims[i] = inc_dim_is_const(shape->dims[i]) ? shape->dims[i].value : -1;
+    return inc_tensor_count(shape->rank, dims, INC_U8, n, &bytes);
 }
 
 struct inc_dim inc_shape_product(struct inc_infer *infer, const struct inc_shape *shape, int first, int last)

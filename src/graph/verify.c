@@ -120,6 +120,23 @@ static bool dim_is_sane(const struct inc_graph *graph, struct inc_dim dim, bool 
     return dim.symbol < graph->n_symbols;
 }
 
+static enum incise_status check_elements(const struct inc_graph *graph, const struct inc_node *node, uint32_t port)
+{
+    const struct inc_value *value = &node->outputs[port];
+    int64_t dims[INC_MAX_RANK];
+    size_t n = 0, bytes;
+    if (!value->elements) return INCISE_OK;
+    for (int i = 0; i < value->shape.rank; i++)
+        dims[i] = inc_dim_is_const(value->shape.dims[i]) ? value->shape.dims[i].value : -1;
+    if (inc_type_is_float(value->type) || !inc_tensor_count(value->shape.rank, dims, value->type, &n, &bytes) ||
+        n > INC_MAX_KNOWN)
+        return inc_node_fail(graph, node, "output %u cannot have known elements", (unsigned)port);
+    for (size_t i = 0; i < n; i++)
+        if (!dim_is_sane(graph, value->elements[i], true))
+            return inc_node_fail(graph, node, "element %zu of output %u makes no sense", i, (unsigned)port);
+    return INCISE_OK;
+}
+
 static enum incise_status check_outputs(const struct inc_graph *graph, const struct inc_node *node)
 {
     const struct inc_op_info *op = &inc_ops[node->op];
@@ -127,22 +144,14 @@ static enum incise_status check_outputs(const struct inc_graph *graph, const str
         return inc_node_fail(graph, node, "%u outputs are not allowed", (unsigned)node->n_outputs);
     for (uint32_t i = 0; i < node->n_outputs; i++) {
         const struct inc_value *value = &node->outputs[i];
-        size_t n = 1;
         if (value->node != node || value->port != i)
             return inc_node_fail(graph, node, "output %u does not point back", (unsigned)i);
         if (value->type >= INC_TYPE_COUNT || value->shape.rank < 0 || value->shape.rank > INC_MAX_RANK)
             return inc_node_fail(graph, node, "type or shape of output %u is not set", (unsigned)i);
-        for (int d = 0; d < value->shape.rank; d++) {
-            struct inc_dim dim = value->shape.dims[d];
-            if (!dim_is_sane(graph, dim, false))
+        for (int d = 0; d < value->shape.rank; d++)
+            if (!dim_is_sane(graph, value->shape.dims[d], false))
                 return inc_node_fail(graph, node, "dimension %d of output %u makes no sense", d, (unsigned)i);
-            if (!value->elements) continue;
-            if (!inc_dim_is_const(dim) || !inc_size_mul(n, (size_t)dim.value, &n) || n > INC_MAX_KNOWN)
-                return inc_node_fail(graph, node, "output %u cannot have known elements", (unsigned)i);
-        }
-        for (size_t k = 0; value->elements && k < n; k++)
-            if (!dim_is_sane(graph, value->elements[k], true))
-                return inc_node_fail(graph, node, "element %zu of output %u makes no sense", k, (unsigned)i);
+        INC_TRY(check_elements(graph, node, i));
     }
     return INCISE_OK;
 }
