@@ -71,7 +71,8 @@ static bool has_use(const struct inc_value *value, const struct inc_node *node, 
     return false;
 }
 
-static enum incise_status check_inputs(const struct inc_graph *graph, const struct places *places, const struct inc_node *node)
+static enum incise_status check_inputs(const struct inc_graph *graph, const struct places *places,
+                                       const struct inc_node *node)
 {
     const struct inc_op_info *op = &inc_ops[node->op];
     if (node->n_inputs < op->min_inputs || node->n_inputs > op->max_inputs)
@@ -173,14 +174,16 @@ static enum incise_status check_attrs(const struct inc_graph *graph, const struc
         case INC_ATTR_TYPE: fine = attr->u.type < INC_TYPE_COUNT; break;
         case INC_ATTR_SHAPE:
             fine = attr->u.shape.rank >= 0 && attr->u.shape.rank <= INC_MAX_RANK;
-            for (int d = 0; fine && d < attr->u.shape.rank; d++) fine = dim_is_sane(graph, attr->u.shape.dims[d], false);
+            for (int d = 0; fine && d < attr->u.shape.rank; d++)
+                fine = dim_is_sane(graph, attr->u.shape.dims[d], false);
             break;
         case INC_ATTR_INT:
         case INC_ATTR_BOOL: break;
         }
         if (!fine) return inc_node_fail(graph, node, "attribute %s makes no sense", spec.name);
     }
-    return n == node->n_attrs ? INCISE_OK : inc_node_fail(graph, node, "has %u attributes, not %u", (unsigned)node->n_attrs, n);
+    return n == node->n_attrs ? INCISE_OK
+                              : inc_node_fail(graph, node, "has %u attributes, not %u", (unsigned)node->n_attrs, n);
 }
 
 /* The data of a Constant is what its output says. */
@@ -191,7 +194,8 @@ static enum incise_status check_data(const struct inc_graph *graph, const struct
     if (node->op != INC_OP_CONSTANT) return INCISE_OK;
     const struct inc_value *value = &node->outputs[0];
     bool same = data->type == value->type && data->rank == value->shape.rank;
-    for (int i = 0; same && i < data->rank; i++) same = inc_dim_equal(value->shape.dims[i], inc_dim_const(data->dims[i]));
+    for (int i = 0; same && i < data->rank; i++)
+        same = inc_dim_equal(value->shape.dims[i], inc_dim_const(data->dims[i]));
     if (!same) return inc_node_fail(graph, node, "type or shape of data and output differ");
     if (!inc_tensor_count(data->rank, data->dims, data->type, &count, &bytes) || bytes != data->bytes ||
         (bytes > 0 && !data->data))
@@ -247,7 +251,8 @@ enum incise_status inc_graph_verify(const struct inc_graph *graph)
     places.ids = inc_alloc_zero(graph->ctx, size, sizeof *places.ids);
     places.listed = inc_alloc_zero(graph->ctx, size, sizeof *places.listed);
     bool fine = places.nodes && places.place && places.ids && places.listed;
-    enum incise_status status = fine ? check_all(graph, &places) : inc_fail_memory(graph->ctx, size * 25, "a graph check");
+    enum incise_status status =
+        fine ? check_all(graph, &places) : inc_fail_memory(graph->ctx, size * 25, "a graph check");
     inc_free(graph->ctx, places.nodes);
     inc_free(graph->ctx, places.place);
     inc_free(graph->ctx, places.ids);

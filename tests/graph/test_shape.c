@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every shape rule, as a table of one-node graphs. Each case whose inputs are all constant in shape runs a second time as
- * the evaluator runs rules: on tensors, where it must give the same. */
+/* Every shape rule, as a table of one-node graphs. Each case whose inputs are all constant in shape runs a second time
+ * as the evaluator runs rules: on tensors, where it must give the same. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +53,8 @@ static void set_attrs(struct inc_node *node, const char *text)
     }
 }
 
-static struct inc_value *add_constant(enum inc_type type, int rank, const int64_t *dims, const long double *values, size_t n)
+static struct inc_value *add_constant(enum inc_type type, int rank, const int64_t *dims, const long double *values,
+                                      size_t n)
 {
     struct inc_tensor tensor;
     assert_int_equal(inc_tensor_create(test_ctx(), type, rank, dims, &tensor), INCISE_OK);
@@ -175,7 +176,8 @@ static bool run_on_tensors(struct inc_node *node, char *text, size_t size)
         for (int d = 0; d < in->shape.rank; d++)
             if (!inc_dim_is_const(in->shape.dims[d])) return false;
         if (!in->elements || data[i]) continue;
-        tensors[i] = (struct inc_tensor){.type = INC_I64, .rank = 1, .dims = {in->shape.dims[0].value}, .data = values[i]};
+        tensors[i] =
+            (struct inc_tensor){.type = INC_I64, .rank = 1, .dims = {in->shape.dims[0].value}, .data = values[i]};
         for (int64_t k = 0; k < tensors[i].dims[0]; k++) {
             if (!inc_dim_is_const(in->elements[k])) return false;
             values[i][k] = in->elements[k].value;
@@ -215,7 +217,8 @@ static void check_case(const struct test_case *t)
     enum incise_status status = inc_graph_infer(graph);
     if (t->expected[0] == '!') {
         bool right = status == INCISE_ERROR_DATA && strstr(test_last_error(), t->expected + 1) != NULL;
-        if (!right) fail_msg("%s(%s) %s: status %d, '%s'", inc_ops[t->op].name, t->inputs, t->attrs, status, test_last_error());
+        if (!right)
+            fail_msg("%s(%s) %s: status %d, '%s'", inc_ops[t->op].name, t->inputs, t->attrs, status, test_last_error());
         assert_non_null(strstr(test_last_error(), "'it' ("));
         if (run_on_tensors(node, again, sizeof again)) assert_int_equal(again[0], '!');
         return;
@@ -249,10 +252,10 @@ static void check_cases(const struct test_case *cases, size_t n)
     }
 }
 
-#define CHECK(...)                                              \
-    do {                                                        \
-        static const struct test_case cases[] = {__VA_ARGS__};  \
-        check_cases(cases, sizeof cases / sizeof *cases);       \
+#define CHECK(...)                                             \
+    do {                                                       \
+        static const struct test_case cases[] = {__VA_ARGS__}; \
+        check_cases(cases, sizeof cases / sizeof *cases);      \
     } while (0)
 
 /* ---- the tables ------------------------------------------------------------------------------------------------ */
@@ -271,8 +274,8 @@ static void test_elementwise(void **state)
           {INC_OP_ADD, "auto_broadcast=none", "f32[2,?] f32[2,3]", "f32[2,3]"},
           {INC_OP_ADD, "", "f32[1,1,1,1,1,1,1,1] f32[2]", "f32[1,1,1,1,1,1,1,2]"},
           {INC_OP_ADD, "", "f32[4294967296,1] f32[1,4294967296]", "!too large"},
-          {INC_OP_ADD, "", "f32[2]", "!1 inputs are not allowed"},
-          {INC_OP_LESS, "", "i64[?] i64:3", "boolean[s1]"}, {INC_OP_EQUAL, "", "boolean[2] boolean[2]", "boolean[2]"},
+          {INC_OP_ADD, "", "f32[2]", "!1 inputs are not allowed"}, {INC_OP_LESS, "", "i64[?] i64:3", "boolean[s1]"},
+          {INC_OP_EQUAL, "", "boolean[2] boolean[2]", "boolean[2]"},
           {INC_OP_LOGICAL_AND, "", "boolean[?] boolean[1]", "boolean[s1]"},
           {INC_OP_LOGICAL_AND, "", "i64[2] i64[2]", "!needed"}, {INC_OP_LOGICAL_NOT, "", "boolean[?]", "boolean[s1]"},
           {INC_OP_BITWISE_AND, "", "boolean[?,1] boolean[4]", "boolean[s1,4]"},
@@ -301,7 +304,8 @@ static void test_elements(void **state)
           {INC_OP_MULTIPLY, "", "i32{2000000000,3} i32{2,2}", "i32[2]{u,6}"}, /* wraps at run time */
           {INC_OP_DIVIDE, "", "i64{-7,7,12} i64{2,2,0}", "i64[3]{-4,3,u}"},
           {INC_OP_DIVIDE, "m_pythondiv=false", "i64{-7,7} i64:2", "i64[2]{-3,3}"},
-          {INC_OP_DIVIDE, "", "shape[?,8] i64:2", "i64[2]{u,4}"}, {INC_OP_POWER, "", "i64{2,-3} i64{10,3}", "i64[2]{1024,-27}"},
+          {INC_OP_DIVIDE, "", "shape[?,8] i64:2", "i64[2]{u,4}"},
+          {INC_OP_POWER, "", "i64{2,-3} i64{10,3}", "i64[2]{1024,-27}"},
           {INC_OP_POWER, "", "i64{2,2} i64{63,1000000}", "i64[2]{u,u}"},
           {INC_OP_MAXIMUM, "", "shape[?,4] i64{-1,9}", "i64[2]{s1,9}"},
           {INC_OP_MINIMUM, "", "shape[2..9,4] i64{2,9}", "i64[2]{2,4}"},
@@ -328,7 +332,8 @@ static void test_elements(void **state)
           {INC_OP_VARIADIC_SPLIT, "", "shape[?,4,5] i64:0 i64{1,-1}", "i64[1]{s1} i64[2]{4,5}"},
           {INC_OP_SLICE, "", "shape[?,4,5] i64{1} i64{9223372036854775807} i64{1}", "i64[2]{4,5}"},
           {INC_OP_SLICE, "", "shape[?,4,5] i64{-1} i64{-9} i64{-2}", "i64[2]{5,s1}"},
-          {INC_OP_STRIDED_SLICE, "begin_mask= end_mask= shrink_axis_mask=1", "shape[?,4] i64{1} i64{2} i64{1}", "i64[]{4}"},
+          {INC_OP_STRIDED_SLICE, "begin_mask= end_mask= shrink_axis_mask=1", "shape[?,4] i64{1} i64{2} i64{1}",
+           "i64[]{4}"},
           {INC_OP_STRIDED_SLICE, "begin_mask=1 end_mask=0", "shape[?,4] i64{1} i64{1}", "i64[1]{s1}"},
           {INC_OP_UNSQUEEZE, "", "i64:7 i64:0", "i64[1]{7}"}, {INC_OP_SQUEEZE, "", "shape[?] i64:0", "i64[]{s1}"},
           {INC_OP_RESHAPE, "", "shape[?,4] i64{2,1}", "i64[2,1]{s1,4}"},
@@ -346,7 +351,8 @@ static void test_compute(void **state)
           {INC_OP_MATMUL, "", "f32[4,8] f32[8]", "f32[4]"}, {INC_OP_MATMUL, "", "f32[8] f32[8]", "f32[]"},
           {INC_OP_MATMUL, "", "f32[4,8] f32[7,2]", "!rows of 8 times columns of 7"},
           {INC_OP_MATMUL, "", "f32[] f32[7,2]", "!input 0 is a scalar"},
-          {INC_OP_MATMUL, "", "i32[2,2] i32[2,2]", "!needed"}, {INC_OP_MATMUL, "", "f32[2,2,2] f32[3,2,2]", "!broadcast"},
+          {INC_OP_MATMUL, "", "i32[2,2] i32[2,2]", "!needed"},
+          {INC_OP_MATMUL, "", "f32[2,2,2] f32[3,2,2]", "!broadcast"},
           {INC_OP_SDPA, "", "f32[?,12,?,32] f32[?,12,?,32] f32[?,12,?,32] f32[?,1,?,?]", "f32[s1,12,s2,32]"},
           {INC_OP_SDPA, "", "f32[2,4,5,32] f32[2,1,7,32] f32[2,1,7,16] boolean[7]", "f32[2,4,5,16]"},
           {INC_OP_SDPA, "", "f32[2,4,5,32] f32[2,4,7,32] f32[2,4,7,16] f32[5,6]", "!broadcast"},
@@ -369,98 +375,118 @@ static void test_compute(void **state)
           {INC_OP_REDUCE_MEAN, "", "f32[?,4,8] i64{2,-1}", "!axis 2 is given twice"},
           {INC_OP_REDUCE_MEAN, "", "f32[?,4,8] i64[1]", "!input 1 must be constant"},
           {INC_OP_REDUCE_MEAN, "keep_dims=true", "f32[?,4] i64[?]", "f32[u,u]"},
-          {INC_OP_REDUCE_L2, "", "f32[2,3] i64{}", "f32[2,3]"},
-          {INC_OP_CUM_SUM, "", "i64[?,4] i64:1", "i64[s1,4]"}, {INC_OP_CUM_SUM, "", "i64[?,4] i64:2", "!axis 2"},
-          {INC_OP_CUM_SUM, "", "f32[]", "!axis 0"}, {INC_OP_ROPE, "", "f32[2] f32[2] f32[2]", "!not set"});
+          {INC_OP_REDUCE_L2, "", "f32[2,3] i64{}", "f32[2,3]"}, {INC_OP_CUM_SUM, "", "i64[?,4] i64:1", "i64[s1,4]"},
+          {INC_OP_CUM_SUM, "", "i64[?,4] i64:2", "!axis 2"}, {INC_OP_CUM_SUM, "", "f32[]", "!axis 0"},
+          {INC_OP_ROPE, "", "f32[2] f32[2] f32[2]", "!not set"});
 }
 
 static void test_reshape(void **state)
 {
     (void)state;
-    CHECK({INC_OP_SHAPE_OF, "output_type=i32", "f32[?,3,?]", "i32[3]{s1,3,s2}"}, {INC_OP_SHAPE_OF1, "", "f32[]", "i64[0]{}"},
-          {INC_OP_SHAPE_OF, "output_type=u8", "f32[2]", "!neither"},
+    CHECK({INC_OP_SHAPE_OF, "output_type=i32", "f32[?,3,?]", "i32[3]{s1,3,s2}"},
+          {INC_OP_SHAPE_OF1, "", "f32[]", "i64[0]{}"}, {INC_OP_SHAPE_OF, "output_type=u8", "f32[2]", "!neither"},
           {INC_OP_RESHAPE, "special_zero=true", "f32[?,?,384] i64{0,0,12,32}", "f32[s1,s2,12,32]"},
           {INC_OP_RESHAPE, "special_zero=true", "f32[?,?,384] i64{0,-1,12,32}", "f32[s1,s2,12,32]"},
           {INC_OP_RESHAPE, "special_zero=true", "f32[?,?,384] i64{-1,384}", "f32[(s1*s2),384]"},
-          {INC_OP_RESHAPE, "", "f32[?,12] i64{-1,4}", "f32[(s1*3),4]"}, {INC_OP_RESHAPE, "", "f32[?,3] i64{-1,4}", "f32[u,4]"},
+          {INC_OP_RESHAPE, "", "f32[?,12] i64{-1,4}", "f32[(s1*3),4]"},
+          {INC_OP_RESHAPE, "", "f32[?,3] i64{-1,4}", "f32[u,4]"},
           {INC_OP_RESHAPE, "", "f32[6] i64{-1,4}", "!6 elements do not fill rows of 4"},
           {INC_OP_RESHAPE, "", "f32[6] i64{2,4}", "!6 elements do not fill a shape of 8"},
           {INC_OP_RESHAPE, "", "f32[6] i64{-1,-1}", "!two -1"}, {INC_OP_RESHAPE, "", "f32[6] i64{-2}", "!negative"},
           {INC_OP_RESHAPE, "special_zero=true", "f32[6] i64{1,0}", "!no dimension 1 to copy"},
-          {INC_OP_RESHAPE, "", "f32[0,3] i64{0,-1}", "f32[0,0]"}, {INC_OP_RESHAPE, "", "f32[2,3] i64{0,-1}", "!rows of 0"},
-          {INC_OP_RESHAPE, "", "f32[1] i64{}", "f32[]"}, {INC_OP_RESHAPE, "", "f32[?,4] i64[3]", "f32[u,u,u]"},
+          {INC_OP_RESHAPE, "", "f32[0,3] i64{0,-1}", "f32[0,0]"},
+          {INC_OP_RESHAPE, "", "f32[2,3] i64{0,-1}", "!rows of 0"}, {INC_OP_RESHAPE, "", "f32[1] i64{}", "f32[]"},
+          {INC_OP_RESHAPE, "", "f32[?,4] i64[3]", "f32[u,u,u]"},
           {INC_OP_RESHAPE, "", "f32[?,4] i64[?]", "!rank of the result depends on data"},
           {INC_OP_RESHAPE, "", "f32[1] i64{1,1,1,1,1,1,1,1,1}", "!rank 9 is more than 8"},
           {INC_OP_RESHAPE, "", "f32[?,8] shape[?,4,2]", "f32[s2,4,2]"},
           {INC_OP_RESHAPE, "", "f32[1] i64{4611686018427387904,4611686018427387904,-1}", "!"},
           {INC_OP_RESHAPE, "", "f32[1] f32{1}", "!input 1 is f32"},
-          {INC_OP_TRANSPOSE, "", "f32[?,2,3] i64{0,-1,1}", "f32[s1,3,2]"}, {INC_OP_TRANSPOSE, "", "f32[?,2,3] i64{}", "f32[3,2,s1]"},
-          {INC_OP_TRANSPOSE, "", "f32[?,2] i64{0,0}", "!given twice"}, {INC_OP_TRANSPOSE, "", "f32[?,2] i64{0,2}", "!axis 2"},
+          {INC_OP_TRANSPOSE, "", "f32[?,2,3] i64{0,-1,1}", "f32[s1,3,2]"},
+          {INC_OP_TRANSPOSE, "", "f32[?,2,3] i64{}", "f32[3,2,s1]"},
+          {INC_OP_TRANSPOSE, "", "f32[?,2] i64{0,0}", "!given twice"},
+          {INC_OP_TRANSPOSE, "", "f32[?,2] i64{0,2}", "!axis 2"},
           {INC_OP_TRANSPOSE, "", "f32[?,2] i64{0}", "!an order of 1 for rank 2"},
           {INC_OP_SQUEEZE, "", "f32[1,?,1,3] i64{0,2}", "f32[s1,3]"}, {INC_OP_SQUEEZE, "", "f32[1,2,1]", "f32[2]"},
-          {INC_OP_SQUEEZE, "", "f32[1,?,1]", "!depends on dimension 1"}, {INC_OP_SQUEEZE, "", "f32[2,1] i64{0}", "!is 2, not 1"},
+          {INC_OP_SQUEEZE, "", "f32[1,?,1]", "!depends on dimension 1"},
+          {INC_OP_SQUEEZE, "", "f32[2,1] i64{0}", "!is 2, not 1"},
           {INC_OP_SQUEEZE15, "allow_axis_skip=true", "f32[2,1] i64{0,1}", "f32[2]"},
           {INC_OP_SQUEEZE15, "allow_axis_skip=true", "f32[?,1] i64{0,1}", "!depends on dimension 0"},
           {INC_OP_UNSQUEEZE, "", "f32[?,3] i64{0,-1}", "f32[1,s1,3,1]"},
-          {INC_OP_UNSQUEEZE, "", "f32[?,3] i64{0,0}", "!given twice"}, {INC_OP_UNSQUEEZE, "", "f32[?] i64[1]", "!constant"},
+          {INC_OP_UNSQUEEZE, "", "f32[?,3] i64{0,0}", "!given twice"},
+          {INC_OP_UNSQUEEZE, "", "f32[?] i64[1]", "!constant"},
           {INC_OP_UNSQUEEZE, "", "f32[1,1,1,1,1,1,1,1] i64:0", "!rank 9"},
           {INC_OP_CONCAT, "axis=-1", "f32[?,2] f32[?,3] f32[4,?]", "f32[4,(s3+5)]"},
-          {INC_OP_CONCAT, "axis=0", "f32[2] f32[2,1]", "!input 1 has rank 2"}, {INC_OP_CONCAT, "axis=1", "f32[2]", "!axis 1"},
+          {INC_OP_CONCAT, "axis=0", "f32[2] f32[2,1]", "!input 1 has rank 2"},
+          {INC_OP_CONCAT, "axis=1", "f32[2]", "!axis 1"},
           {INC_OP_CONCAT, "axis=0", "f32[2,3] f32[2,4]", "!input 1 has 4 in dimension 1"},
-          {INC_OP_CONCAT, "axis=0", "f32[2] i32[2]", "!differ in type"}, {INC_OP_CONCAT, "axis=0", "f32[] f32[]", "!scalars"},
+          {INC_OP_CONCAT, "axis=0", "f32[2] i32[2]", "!differ in type"},
+          {INC_OP_CONCAT, "axis=0", "f32[] f32[]", "!scalars"},
           {INC_OP_CONCAT, "axis=0", "u8[9223372036854775807] u8[1]", "!too large"});
 }
 
 static void test_parts(void **state)
 {
     (void)state;
-    CHECK({INC_OP_SPLIT, "num_splits=2", "f32[?,6] i64:-1", "f32[s1,3] f32[s1,3]"},
-          {INC_OP_SPLIT, "num_splits=2", "f32[?,5] i64:1", "!5 does not split"},
-          {INC_OP_SPLIT, "num_splits=3", "f32[?,6] i64:1", "!num_splits is 3 with 2"},
-          {INC_OP_SPLIT, "num_splits=0", "f32[6] i64:0", "!num_splits is 0"},
-          {INC_OP_VARIADIC_SPLIT, "", "f32[?,6] i64:1 i64{2,-1}", "f32[s1,2] f32[s1,4]"},
-          {INC_OP_VARIADIC_SPLIT, "", "f32[?,6] i64:1 i64{2,5}", "!do not add up"},
-          {INC_OP_VARIADIC_SPLIT, "", "f32[?,6] i64:1 i64{7,-1}", "!longer"},
-          {INC_OP_VARIADIC_SPLIT, "", "f32[?,6] i64:1 i64{-1,-1}", "!part 1 has length -1"},
-          {INC_OP_VARIADIC_SPLIT, "", "f32[6] i64:0 i64{6}", "!1 lengths for 2"},
-          {INC_OP_VARIADIC_SPLIT, "", "f32[?] i64:0 i64{2,-1}", "f32[2] f32[(s1+-2)]"},
-          {INC_OP_VARIADIC_SPLIT, "", "i64{1,2} i64:0 shape[100,?]", "i64[100] i64[s1]"},
-          {INC_OP_SLICE, "", "f32[?,8] i64{0} i64{4} i64{1} i64{-1}", "f32[s1,4]"},
-          {INC_OP_SLICE, "", "f32[?,8] i64{0,1} i64{9223372036854775807,-1} i64{1,2}", "f32[s1,3]"},
-          {INC_OP_SLICE, "", "f32[9] i64{-1} i64{-10} i64{-3}", "f32[3]"}, {INC_OP_SLICE, "", "f32[9] i64{5} i64{2} i64{1}", "f32[0]"},
-          {INC_OP_SLICE, "", "f32[9] i64{-9223372036854775808} i64{9223372036854775807} i64{9223372036854775807}", "f32[1]"},
-          {INC_OP_SLICE, "", "f32[9] i64{9223372036854775807} i64{-9223372036854775808} i64{-9223372036854775808}", "f32[1]"},
-          {INC_OP_SLICE, "", "f32[512] i64{0} shape[?] i64{1}", "f32[s1]"}, {INC_OP_SLICE, "", "f32[?] i64{0} i64{5} i64{1}", "f32[u]"},
-          {INC_OP_SLICE, "", "f32[5..] i64{0} i64{5} i64{1}", "f32[5]"}, {INC_OP_SLICE, "", "f32[1..] i64{0} i64{-1} i64{1}", "f32[(s1+-1)]"},
-          {INC_OP_SLICE, "", "f32[?] i64{-1} i64{-9223372036854775807} i64{-1}", "f32[s1]"},
-          {INC_OP_SLICE, "", "f32[?] i64{0} i64{9223372036854775807} i64{2}", "f32[u]"},
-          {INC_OP_SLICE, "", "f32[9] i64{0} i64{1} i64{0}", "!a step is 0"},
-          {INC_OP_SLICE, "", "f32[9] i64{0,0} i64{1,1} i64{1,1}", "!2 entries for rank 1"},
-          {INC_OP_SLICE, "", "f32[9,9] i64{0,0} i64{1,1} i64{1,1} i64{1,1}", "!given twice"},
-          {INC_OP_SLICE, "", "f32[9] i64{0} i64{1,2} i64{1}", "!input 2 has 2 entries"},
-          {INC_OP_STRIDED_SLICE, "begin_mask=1,0 end_mask=1,1", "f32[?,8] i64{0,2} i64{0,0} i64{1,1}", "f32[s1,6]"},
-          {INC_OP_STRIDED_SLICE, "begin_mask=0,0,0 end_mask=0,0,0 ellipsis_mask=1,0,0 shrink_axis_mask=0,0,1",
-           "f32[?,4,8] i64{0,1,2} i64{0,3,3}", "f32[s1,2]"},
-          {INC_OP_STRIDED_SLICE, "begin_mask=0,1 end_mask=0,1 new_axis_mask=1,0", "f32[?,4] i64{0,0} i64{0,0}", "f32[1,s1,4]"},
-          {INC_OP_STRIDED_SLICE, "begin_mask=0 end_mask=0 shrink_axis_mask=1", "f32[4] i64{4} i64{5}", "!index 4 is outside"},
-          {INC_OP_STRIDED_SLICE, "begin_mask=0,0 end_mask=0,0 ellipsis_mask=1,1", "f32[4] i64{0,0} i64{0,0}", "!two ellipses"},
-          {INC_OP_STRIDED_SLICE, "begin_mask=0,0 end_mask=0,0", "f32[4] i64{0,0} i64{1,1}", "!more entries than rank 1"},
-          {INC_OP_STRIDED_SLICE, "begin_mask=0 end_mask=0 new_axis_mask=1", "f32[1,1,1,1,1,1,1,1] i64{0} i64{1}", "!rank 8"},
-          {INC_OP_GATHER, "", "f32[100,8] i64[?,?] i64:0", "f32[s1,s2,8]"},
-          {INC_OP_GATHER, "batch_dims=1", "f32[?,5,8] i64[?,3] i64:1", "f32[s1,3,8]"},
-          {INC_OP_GATHER, "batch_dims=-1", "f32[2,5] i64[2,3] i64:1", "f32[2,3]"},
-          {INC_OP_GATHER, "batch_dims=1", "f32[2,5] i64[3,3] i64:1", "!differ in batch dimension 0"},
-          {INC_OP_GATHER, "batch_dims=2", "f32[2,5] i64[2,3] i64:1", "!batch_dims 2"},
-          {INC_OP_GATHER, "batch_dims=-9223372036854775808", "f32[2,5] i64[2,3] i64:1", "!batch_dims"},
-          {INC_OP_GATHER, "", "f32[5] i64[3] i64[]", "!input 2 must be constant"}, {INC_OP_GATHER, "", "f32[5] f32[3] i64:0", "!input 1 is f32"},
-          {INC_OP_GATHER, "", "f32[1,1,1,1,1] i64[1,1,1,1,1] i64:0", "!rank 9"},
-          {INC_OP_GATHER1, "", "f32[5,2] i32[3] i32:1", "f32[5,3]"});
+    CHECK(
+        {INC_OP_SPLIT, "num_splits=2", "f32[?,6] i64:-1", "f32[s1,3] f32[s1,3]"},
+        {INC_OP_SPLIT, "num_splits=2", "f32[?,5] i64:1", "!5 does not split"},
+        {INC_OP_SPLIT, "num_splits=3", "f32[?,6] i64:1", "!num_splits is 3 with 2"},
+        {INC_OP_SPLIT, "num_splits=0", "f32[6] i64:0", "!num_splits is 0"},
+        {INC_OP_VARIADIC_SPLIT, "", "f32[?,6] i64:1 i64{2,-1}", "f32[s1,2] f32[s1,4]"},
+        {INC_OP_VARIADIC_SPLIT, "", "f32[?,6] i64:1 i64{2,5}", "!do not add up"},
+        {INC_OP_VARIADIC_SPLIT, "", "f32[?,6] i64:1 i64{7,-1}", "!longer"},
+        {INC_OP_VARIADIC_SPLIT, "", "f32[?,6] i64:1 i64{-1,-1}", "!part 1 has length -1"},
+        {INC_OP_VARIADIC_SPLIT, "", "f32[6] i64:0 i64{6}", "!1 lengths for 2"},
+        {INC_OP_VARIADIC_SPLIT, "", "f32[?] i64:0 i64{2,-1}", "f32[2] f32[(s1+-2)]"},
+        {INC_OP_VARIADIC_SPLIT, "", "i64{1,2} i64:0 shape[100,?]", "i64[100] i64[s1]"},
+        {INC_OP_SLICE, "", "f32[?,8] i64{0} i64{4} i64{1} i64{-1}", "f32[s1,4]"},
+        {INC_OP_SLICE, "", "f32[?,8] i64{0,1} i64{9223372036854775807,-1} i64{1,2}", "f32[s1,3]"},
+        {INC_OP_SLICE, "", "f32[9] i64{-1} i64{-10} i64{-3}", "f32[3]"},
+        {INC_OP_SLICE, "", "f32[9] i64{5} i64{2} i64{1}", "f32[0]"},
+        {INC_OP_SLICE, "", "f32[9] i64{-9223372036854775808} i64{9223372036854775807} i64{9223372036854775807}",
+         "f32[1]"},
+        {INC_OP_SLICE, "", "f32[9] i64{9223372036854775807} i64{-9223372036854775808} i64{-9223372036854775808}",
+         "f32[1]"},
+        {INC_OP_SLICE, "", "f32[512] i64{0} shape[?] i64{1}", "f32[s1]"},
+        {INC_OP_SLICE, "", "f32[?] i64{0} i64{5} i64{1}", "f32[u]"},
+        {INC_OP_SLICE, "", "f32[5..] i64{0} i64{5} i64{1}", "f32[5]"},
+        {INC_OP_SLICE, "", "f32[1..] i64{0} i64{-1} i64{1}", "f32[(s1+-1)]"},
+        {INC_OP_SLICE, "", "f32[?] i64{-1} i64{-9223372036854775807} i64{-1}", "f32[s1]"},
+        {INC_OP_SLICE, "", "f32[?] i64{0} i64{9223372036854775807} i64{2}", "f32[u]"},
+        {INC_OP_SLICE, "", "f32[9] i64{0} i64{1} i64{0}", "!a step is 0"},
+        {INC_OP_SLICE, "", "f32[9] i64{0,0} i64{1,1} i64{1,1}", "!2 entries for rank 1"},
+        {INC_OP_SLICE, "", "f32[9,9] i64{0,0} i64{1,1} i64{1,1} i64{1,1}", "!given twice"},
+        {INC_OP_SLICE, "", "f32[9] i64{0} i64{1,2} i64{1}", "!input 2 has 2 entries"},
+        {INC_OP_STRIDED_SLICE, "begin_mask=1,0 end_mask=1,1", "f32[?,8] i64{0,2} i64{0,0} i64{1,1}", "f32[s1,6]"},
+        {INC_OP_STRIDED_SLICE, "begin_mask=0,0,0 end_mask=0,0,0 ellipsis_mask=1,0,0 shrink_axis_mask=0,0,1",
+         "f32[?,4,8] i64{0,1,2} i64{0,3,3}", "f32[s1,2]"},
+        {INC_OP_STRIDED_SLICE, "begin_mask=0,1 end_mask=0,1 new_axis_mask=1,0", "f32[?,4] i64{0,0} i64{0,0}",
+         "f32[1,s1,4]"},
+        {INC_OP_STRIDED_SLICE, "begin_mask=0 end_mask=0 shrink_axis_mask=1", "f32[4] i64{4} i64{5}",
+         "!index 4 is outside"},
+        {INC_OP_STRIDED_SLICE, "begin_mask=0,0 end_mask=0,0 ellipsis_mask=1,1", "f32[4] i64{0,0} i64{0,0}",
+         "!two ellipses"},
+        {INC_OP_STRIDED_SLICE, "begin_mask=0,0 end_mask=0,0", "f32[4] i64{0,0} i64{1,1}", "!more entries than rank 1"},
+        {INC_OP_STRIDED_SLICE, "begin_mask=0 end_mask=0 new_axis_mask=1", "f32[1,1,1,1,1,1,1,1] i64{0} i64{1}",
+         "!rank 8"},
+        {INC_OP_GATHER, "", "f32[100,8] i64[?,?] i64:0", "f32[s1,s2,8]"},
+        {INC_OP_GATHER, "batch_dims=1", "f32[?,5,8] i64[?,3] i64:1", "f32[s1,3,8]"},
+        {INC_OP_GATHER, "batch_dims=-1", "f32[2,5] i64[2,3] i64:1", "f32[2,3]"},
+        {INC_OP_GATHER, "batch_dims=1", "f32[2,5] i64[3,3] i64:1", "!differ in batch dimension 0"},
+        {INC_OP_GATHER, "batch_dims=2", "f32[2,5] i64[2,3] i64:1", "!batch_dims 2"},
+        {INC_OP_GATHER, "batch_dims=-9223372036854775808", "f32[2,5] i64[2,3] i64:1", "!batch_dims"},
+        {INC_OP_GATHER, "", "f32[5] i64[3] i64[]", "!input 2 must be constant"},
+        {INC_OP_GATHER, "", "f32[5] f32[3] i64:0", "!input 1 is f32"},
+        {INC_OP_GATHER, "", "f32[1,1,1,1,1] i64[1,1,1,1,1] i64:0", "!rank 9"},
+        {INC_OP_GATHER1, "", "f32[5,2] i32[3] i32:1", "f32[5,3]"});
 }
 
 static void test_repeat(void **state)
 {
     (void)state;
-    CHECK({INC_OP_BROADCAST, "", "f32[] shape[?,3]", "f32[s1,3]"}, {INC_OP_BROADCAST, "", "f32[3] i64{2,3}", "f32[2,3]"},
+    CHECK({INC_OP_BROADCAST, "", "f32[] shape[?,3]", "f32[s1,3]"},
+          {INC_OP_BROADCAST, "", "f32[3] i64{2,3}", "f32[2,3]"},
           {INC_OP_BROADCAST, "", "f32[3] i64{2,1}", "!3 does not broadcast to 1"},
           {INC_OP_BROADCAST, "mode=bidirectional", "f32[3,1] i64{2,1,4}", "f32[2,3,4]"},
           {INC_OP_BROADCAST, "mode=bidirectional", "f32[?,1,3] i64{2,1}", "f32[s1,2,3]"},
@@ -468,31 +494,45 @@ static void test_repeat(void **state)
           {INC_OP_BROADCAST, "mode=explicit", "f32[3] i64{2,3,4} i64{2}", "!dimension 0"},
           {INC_OP_BROADCAST, "mode=explicit", "f32[3] i64{2,3}", "!needs an axes mapping"},
           {INC_OP_BROADCAST, "mode=explicit", "f32[3,2] i64{2,3} i64{1,0}", "!not rising"},
-          {INC_OP_BROADCAST, "mode=pdpd", "f32[3] i64{2,3}", "!mode 'pdpd'"}, {INC_OP_BROADCAST, "", "f32[2,3] i64{3}", "!rank 2"},
-          {INC_OP_BROADCAST, "", "f32[3] i64{-1,3}", "!the target has -1"}, {INC_OP_BROADCAST, "", "f32[] i64[2]", "f32[u,u]"},
+          {INC_OP_BROADCAST, "mode=pdpd", "f32[3] i64{2,3}", "!mode 'pdpd'"},
+          {INC_OP_BROADCAST, "", "f32[2,3] i64{3}", "!rank 2"},
+          {INC_OP_BROADCAST, "", "f32[3] i64{-1,3}", "!the target has -1"},
+          {INC_OP_BROADCAST, "", "f32[] i64[2]", "f32[u,u]"},
           {INC_OP_BROADCAST, "", "f32[] i64{4294967296,4294967296}", "!too large"},
-          {INC_OP_TILE, "", "f32[?,3] i64{2,1,2}", "f32[2,s1,6]"}, {INC_OP_TILE, "", "f32[?,3] shape[?]", "f32[s1,(s2*3)]"},
+          {INC_OP_TILE, "", "f32[?,3] i64{2,1,2}", "f32[2,s1,6]"},
+          {INC_OP_TILE, "", "f32[?,3] shape[?]", "f32[s1,(s2*3)]"},
           {INC_OP_TILE, "", "f32[3] i64{-1}", "!-1 repetitions"}, {INC_OP_TILE, "", "f32[2] i64[1]", "f32[u]"},
           {INC_OP_TILE, "", "f32[4] i64{9223372036854775807}", "!too large"},
-          {INC_OP_PAD, "", "f32[?,3] i64{1,0} i64{0,2}", "f32[(s1+1),5]"}, {INC_OP_PAD, "", "f32[3] i64{-1} i64{0}", "!a pad is -1"},
-          {INC_OP_PAD12, "", "f32[3] i64{-1} i64{0} f32:0", "f32[2]"}, {INC_OP_PAD12, "", "f32[3] i64{-4} i64{0}", "!is -1"},
+          {INC_OP_PAD, "", "f32[?,3] i64{1,0} i64{0,2}", "f32[(s1+1),5]"},
+          {INC_OP_PAD, "", "f32[3] i64{-1} i64{0}", "!a pad is -1"},
+          {INC_OP_PAD12, "", "f32[3] i64{-1} i64{0} f32:0", "f32[2]"},
+          {INC_OP_PAD12, "", "f32[3] i64{-4} i64{0}", "!is -1"},
           {INC_OP_PAD, "pad_mode=reflect", "f32[3] i64{3} i64{0}", "!too large for a dimension of 3"},
-          {INC_OP_PAD, "pad_mode=symmetric", "f32[3] i64{3} i64{0}", "f32[6]"}, {INC_OP_PAD, "pad_mode=edge", "f32[0] i64{1} i64{0}", "!too large"},
-          {INC_OP_PAD, "pad_mode=wrap", "f32[3] i64{1} i64{0}", "!pad_mode 'wrap'"}, {INC_OP_PAD, "", "f32[3] i64{1,1} i64{0}", "!2 entries"},
-          {INC_OP_PAD, "", "f32[3] i64{9223372036854775807} i64{0}", "!too large"}, {INC_OP_PAD, "", "f32[3] i64[1] i64{0}", "f32[u]"},
+          {INC_OP_PAD, "pad_mode=symmetric", "f32[3] i64{3} i64{0}", "f32[6]"},
+          {INC_OP_PAD, "pad_mode=edge", "f32[0] i64{1} i64{0}", "!too large"},
+          {INC_OP_PAD, "pad_mode=wrap", "f32[3] i64{1} i64{0}", "!pad_mode 'wrap'"},
+          {INC_OP_PAD, "", "f32[3] i64{1,1} i64{0}", "!2 entries"},
+          {INC_OP_PAD, "", "f32[3] i64{9223372036854775807} i64{0}", "!too large"},
+          {INC_OP_PAD, "", "f32[3] i64[1] i64{0}", "f32[u]"},
           {INC_OP_PAD, "", "f32[3] i64{1} i64{0} i64:0", "!differ in type"},
-          {INC_OP_RANGE, "output_type=f32", "i64:0 i64:10 i64:4", "f32[3]"}, {INC_OP_RANGE, "output_type=i64", "i64:5 i64:0 i64:-2", "i64[3]{5,3,1}"},
-          {INC_OP_RANGE, "output_type=i64", "i64:5 i64:0 i64:1", "i64[0]{}"}, {INC_OP_RANGE, "output_type=f32", "f32:0 f32:1 f32:0.25", "f32[4]"},
+          {INC_OP_RANGE, "output_type=f32", "i64:0 i64:10 i64:4", "f32[3]"},
+          {INC_OP_RANGE, "output_type=i64", "i64:5 i64:0 i64:-2", "i64[3]{5,3,1}"},
+          {INC_OP_RANGE, "output_type=i64", "i64:5 i64:0 i64:1", "i64[0]{}"},
+          {INC_OP_RANGE, "output_type=f32", "f32:0 f32:1 f32:0.25", "f32[4]"},
           {INC_OP_RANGE, "output_type=i64", "f32:0.9 f32:3.9 f32:1.5", "i64[3]{0,1,2}"}, /* each truncated first */
-          {INC_OP_RANGE, "output_type=i64", "i64:0 i64:5 i64:0", "!the step is 0"}, {INC_OP_RANGE, "output_type=i64", "i64:0 f32:5 f32:0.5", "!the step is 0"},
-          {INC_OP_RANGE, "output_type=boolean", "i64:0 i64:5 i64:1", "!boolean"}, {INC_OP_RANGE, "output_type=i64", "i64:0 i64:5 i64{1,2}", "!one number"},
-          {INC_OP_RANGE, "output_type=f32", "f32:0 f32:1e30 f32:1", "!too large"}, {INC_OP_RANGE, "output_type=f32", "f32:0 f32:nan f32:1", "!not finite"},
+          {INC_OP_RANGE, "output_type=i64", "i64:0 i64:5 i64:0", "!the step is 0"},
+          {INC_OP_RANGE, "output_type=i64", "i64:0 f32:5 f32:0.5", "!the step is 0"},
+          {INC_OP_RANGE, "output_type=boolean", "i64:0 i64:5 i64:1", "!boolean"},
+          {INC_OP_RANGE, "output_type=i64", "i64:0 i64:5 i64{1,2}", "!one number"},
+          {INC_OP_RANGE, "output_type=f32", "f32:0 f32:1e30 f32:1", "!too large"},
+          {INC_OP_RANGE, "output_type=f32", "f32:0 f32:nan f32:1", "!not finite"},
           {INC_OP_RANGE, "output_type=i8", "i64:-9223372036854775808 i64:9223372036854775807 i64:1", "!too large"});
 }
 
 /* ---- chains ---------------------------------------------------------------------------------------------------- */
 
-static struct inc_value *apply(enum inc_op op, const char *attrs, struct inc_value *a, struct inc_value *b, struct inc_value *d)
+static struct inc_value *apply(enum inc_op op, const char *attrs, struct inc_value *a, struct inc_value *b,
+                               struct inc_value *d)
 {
     struct inc_value *inputs[] = {a, b, d};
     struct inc_node *node = inc_graph_add(graph, op, NULL, inputs, d ? 3 : b ? 2 : 1, NULL);
@@ -560,7 +600,8 @@ static void test_unconnected(void **state)
 
 static int64_t odd_number(uint64_t *random)
 {
-    static const int64_t odd[] = {0, 0, 1, 1, 2, 3, 4, 8, -1, -2, -9, 70, INT32_MAX, INT64_C(1) << 32, INT64_MAX, INT64_MIN};
+    static const int64_t odd[] = {0,         0,        1, 1, 2, 3, 4, 8, -1, -2, -9, 70, INT32_MAX, INT64_C(1) << 32,
+                                  INT64_MAX, INT64_MIN};
     return odd[test_random_below(random, sizeof odd / sizeof *odd)];
 }
 
@@ -571,7 +612,8 @@ static struct inc_value *random_input(uint64_t *random)
     size_t rank = test_random_below(random, 4);
     if (test_random_below(random, 3) > 0) { /* a constant of few elements */
         long double values[9];
-        for (int i = 0; i < 9; i++) values[i] = type == INC_BOOL || type == INC_I32 ? i % 3 - 1 : (long double)odd_number(random);
+        for (int i = 0; i < 9; i++)
+            values[i] = type == INC_BOOL || type == INC_I32 ? i % 3 - 1 : (long double)odd_number(random);
         if (test_random_below(random, 2))
             for (int i = 0; i < 9; i++) values[i] = (long double)test_random_below(random, 5) - 1;
         return add_constant(type, rank > 0, (int64_t[]){(int64_t)rank}, values, rank > 0 ? rank : 1);
@@ -620,8 +662,10 @@ static void test_random_nodes(void **state)
         uint32_t n = least + (uint32_t)test_random_below(&random, most - least + 1);
         struct inc_value *inputs[MAX_INPUTS];
         assert_int_equal(setup(NULL), 0);
-        for (uint32_t i = 0; i < n; i++) inputs[i] = i && test_random_below(&random, 4) == 0 ? inputs[0] : random_input(&random);
-        uint32_t n_outputs = inc_ops[op].n_outputs ? inc_ops[op].n_outputs : 1 + (uint32_t)test_random_below(&random, 4);
+        for (uint32_t i = 0; i < n; i++)
+            inputs[i] = i && test_random_below(&random, 4) == 0 ? inputs[0] : random_input(&random);
+        uint32_t n_outputs =
+            inc_ops[op].n_outputs ? inc_ops[op].n_outputs : 1 + (uint32_t)test_random_below(&random, 4);
         struct inc_node *node = inc_graph_add_outputs(graph, op, NULL, inputs, n, n_outputs, NULL);
         assert_non_null(node);
         random_attrs(node, &random);
@@ -662,10 +706,17 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_elementwise), cmocka_unit_test(test_elements), cmocka_unit_test(test_compute),
-        cmocka_unit_test(test_reshape),     cmocka_unit_test(test_parts),    cmocka_unit_test(test_repeat),
-        TEST(test_shape_subgraph),          TEST(test_long_list),            TEST(test_unconnected),
-        cmocka_unit_test(test_random_nodes), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_elementwise),
+        cmocka_unit_test(test_elements),
+        cmocka_unit_test(test_compute),
+        cmocka_unit_test(test_reshape),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_repeat),
+        TEST(test_shape_subgraph),
+        TEST(test_long_list),
+        TEST(test_unconnected),
+        cmocka_unit_test(test_random_nodes),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -153,7 +153,8 @@ static void test_opaque(void **state)
     check_same(inc_dim_opaque(graph, 7, 1, 0), first);
     assert_false(inc_dim_equal(inc_dim_opaque(graph, 7, 2, 0), first));
     assert_false(inc_dim_equal(inc_dim_opaque(graph, 8, 1, 0), first));
-    assert_false(inc_dim_equal(inc_dim_new(graph, INC_SYMBOL_OPAQUE, 0, -1), inc_dim_new(graph, INC_SYMBOL_OPAQUE, 0, -1)));
+    assert_false(
+        inc_dim_equal(inc_dim_new(graph, INC_SYMBOL_OPAQUE, 0, -1), inc_dim_new(graph, INC_SYMBOL_OPAQUE, 0, -1)));
 }
 
 /* What does not fit the normal form (too many terms or factors, coefficients that overflow) is opaque, and stays one
@@ -253,8 +254,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_constants), TEST(test_normal_form), TEST(test_division), TEST(test_format), TEST(test_bounds),
-        TEST(test_opaque),    TEST(test_too_big),     TEST(test_random_expressions),   TEST(test_copy),   TEST(test_memory),
+        TEST(test_constants), TEST(test_normal_form), TEST(test_division), TEST(test_format),
+        TEST(test_bounds),    TEST(test_opaque),      TEST(test_too_big),  TEST(test_random_expressions),
+        TEST(test_copy),      TEST(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
