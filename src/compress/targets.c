@@ -228,7 +228,7 @@ enum incise_status inc_target_store(struct inc_graph *graph, const struct inc_ta
         const struct inc_target *target = &targets->items[i];
         struct inc_value *old = target->reader->inputs[target->input];
         struct inc_node *path[MAX_CHAIN];
-        if (target->weight.constant != constant || find_path(old, constant, path, 0) == 0) continue; /* redirected */
+        if (find_path(old, constant, path, 0) == 0) continue; /* of another constant, or redirected */
         struct inc_value *end = copy != NULL ? copy_chain(graph, old, constant, copy) : NULL;
         if (end == NULL) return inc_fail_memory(graph->ctx, 0, "an edited weight");
         INC_TRY(redirect(graph, targets, i, old, end));

@@ -10,6 +10,8 @@
 #include "support/small_graph.h"
 #include "support/support.h"
 
+static size_t n_changes; /* of the last prune() */
+
 static enum incise_status prune(struct inc_graph *graph, const char *pattern, const char *method, double sparsity,
                                 const char *select, struct incise_change *first)
 {
@@ -23,6 +25,7 @@ static enum incise_status prune(struct inc_graph *graph, const char *pattern, co
     options.seed = 7;
     assert_int_equal(inc_changes_create(test_ctx(), &changes), INCISE_OK);
     enum incise_status status = inc_prune(graph, NULL, &options, changes);
+    n_changes = incise_changes_count(changes);
     if (status == INCISE_OK && first != NULL) {
         assert_true(incise_changes_count(changes) > 0);
         incise_changes_get(changes, 0, first);
@@ -300,6 +303,7 @@ static void shared_constants_are_copied_for_the_selected(void **state)
         struct inc_node *old = small_find(graph, "w");
         float *before = weight_of(a, &w);
         assert_int_equal(prune(graph, "block:2x2", "magnitude", 0.5, all ? NULL : "^a", NULL), INCISE_OK);
+        assert_int_equal(n_changes, 1);
         float *pruned = weight_of(a, &w), *other = weight_of(b, &w);
         assert_memory_not_equal(before, pruned, OUT * IN * sizeof *before);
         assert_memory_equal(all ? pruned : before, other, OUT * IN * sizeof *before);

@@ -150,6 +150,25 @@ static void shared_constants_share_what_they_can(void **state)
     inc_graph_destroy(graph);
 }
 
+static void square_constants_are_no_exception(void **state)
+{
+    (void)state;
+    const double values[] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+    struct inc_graph *graph = small_graph();
+    struct incise_changes *changes;
+    struct inc_weight w;
+    struct inc_value *v = small_constant(graph, "w", INC_F32, DIMS2(3, 3), values);
+    struct inc_node *straight = small_matmul(graph, "straight", v, true), *turned = small_matmul(graph, "turned", v, false);
+    assert_int_equal(quantize(graph, NULL, &changes), INCISE_OK);
+    assert_int_equal(changes->n, 2);
+    match(straight, &w);
+    assert_true(inc_weight_is_integer(&w) && inc_weight_row_scale(&w, 0) == 3.0f / 127.0f);
+    match(turned, &w);
+    assert_true(inc_weight_is_integer(&w) && inc_weight_row_scale(&w, 0) == 7.0f / 127.0f);
+    incise_changes_destroy(changes);
+    inc_graph_destroy(graph);
+}
+
 static void half_precision_readers_get_their_type(void **state)
 {
     (void)state;
@@ -263,7 +282,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_stay_within_half_a_step), cmocka_unit_test(the_chain_is_what_readers_know),
-        cmocka_unit_test(shared_constants_share_what_they_can), cmocka_unit_test(half_precision_readers_get_their_type),
+        cmocka_unit_test(shared_constants_share_what_they_can), cmocka_unit_test(square_constants_are_no_exception),
+        cmocka_unit_test(half_precision_readers_get_their_type),
         cmocka_unit_test(integers_stay), cmocka_unit_test(bad_options_are_named),
         cmocka_unit_test(non_finite_weights_stop_it), cmocka_unit_test(failed_allocations_are_reported),
     };

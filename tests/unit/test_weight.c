@@ -194,6 +194,8 @@ static void what_is_no_weight(void **state)
     struct inc_value *f = small_step(graph, INC_OP_CONVERT, u8, NULL, INC_F32, DIMS2(4, 6));
     struct inc_value *scale = small_constant(graph, "scale", INC_F32, DIMS2(1, 3), values);
     assert_false(inc_weight_match(small_step(graph, INC_OP_MULTIPLY, f, scale, INC_F32, DIMS2(4, 6)), true, &w));
+    struct inc_value *shifted = small_step(graph, INC_OP_SUBTRACT, f32, zero, INC_F32, DIMS2(4, 6));
+    assert_false(inc_weight_match(shifted, true, &w)); /* floats have no zero point */
     struct inc_node *matmul = small_matmul(graph, "mm", f32, true);
     assert_false(inc_weight_match(matmul->inputs[0], true, &w)); /* a Parameter */
     inc_graph_destroy(graph);
