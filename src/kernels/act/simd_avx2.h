@@ -63,6 +63,11 @@ static inline vf vf_scale2(vf x, vf n)
     return _mm256_mul_ps(_mm256_mul_ps(x, first), second);
 }
 
+static inline vf vf_power2(vf t)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(t), 23));
+}
+
 static inline float vf_reduce_add(vf a)
 {
     __m128 x = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));

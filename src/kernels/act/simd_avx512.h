@@ -42,6 +42,12 @@ static inline vf vf_select_lt(vf a, vf b, vf yes, vf no)
 
 static inline vf vf_select_n(size_t n, vf yes, vf no) { return _mm512_mask_blend_ps(vf_mask_n(n), no, yes); }
 static inline vf vf_scale2(vf x, vf n) { return _mm512_scalef_ps(x, n); }
+
+static inline vf vf_power2(vf t)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(t), 23));
+}
+
 static inline float vf_reduce_add(vf a) { return _mm512_reduce_add_ps(a); }
 static inline float vf_reduce_max(vf a) { return _mm512_reduce_max_ps(a); }
 

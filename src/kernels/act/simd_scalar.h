@@ -7,6 +7,7 @@
  *   fma, fnma         a*b + c and c - a*b, rounded once
  *   round             to nearest, ties to even
  *   scale2(x, n)      x * 2^n, rounded once; n is integral, in [-160, 160] unless x is NaN
+ *   power2(t)         2^n for t = n + VF_ROUND, n in [-126, 127]; else anything
  *   select_lt         lane-wise a < b ? yes : no
  *   select_n          the first n lanes from yes, the others from no */
 #ifndef INC_KERNELS_SIMD_H
@@ -14,6 +15,8 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 #define VF_LANES 1u
 
@@ -44,6 +47,16 @@ static inline vf vf_round(vf a) { return rintf(a); }
 static inline vf vf_select_lt(vf a, vf b, vf yes, vf no) { return a < b ? yes : no; }
 static inline vf vf_select_n(size_t n, vf yes, vf no) { return n ? yes : no; }
 static inline vf vf_scale2(vf x, vf n) { return isnan(x) ? x : ldexpf(x, (int)n); }
+
+static inline vf vf_power2(vf t)
+{
+    uint32_t bits;
+    memcpy(&bits, &t, sizeof bits);
+    bits <<= 23;
+    memcpy(&t, &bits, sizeof t);
+    return t;
+}
+
 static inline float vf_reduce_add(vf a) { return a; }
 static inline float vf_reduce_max(vf a) { return a; }
 

@@ -145,22 +145,18 @@ static void score_block(const struct item *item)
 }
 
 /* Scores to weights; keys of the block that a query does not see get weight 0. */
-static void softmax_block(const struct item *item)
+static void softmax_row(const struct item *item, size_t g, size_t query)
 {
     const struct inc_attention_args *args = item->args;
-    const size_t stride = score_stride(args->head_dim);
-    for (size_t r = 0; r < item->group * item->queries; r++) {
-        const size_t g = r / item->queries, query = r % item->queries;
-        const size_t low = inc_min_size(inc_max_size(item->visible[query].low, item->low), item->high);
-        const size_t high = inc_max_size(inc_min_size(item->visible[query].high, item->high), low);
-        const size_t head = item->kv_head * item->group + g;
-        const float *bias = args->bias ? args->bias + head * args->head_stride_bias +
-                                             (item->first + query) * args->ld_bias + low : NULL;
-        float *s = item->scores + r * stride;
-        memset(s, 0, (low - item->low) * sizeof *s);
-        memset(s + (high - item->low), 0, (item->high - high) * sizeof *s);
-        item->kernel->softmax(s + (low - item->low), high - low, args->scale, bias, &item->rows[r]);
-    }
+    const size_t low = inc_min_size(inc_max_size(item->visible[query].low, item->low), item->high);
+    const size_t high = inc_max_size(inc_min_size(item->visible[query].high, item->high), low);
+    const size_t row = g * item->queries + query, head = item->kv_head * item->group + g;
+    float *s = item->scores + row * score_stride(args->head_dim) - item->low; /* indexed by key */
+    const float *bias = args->bias;
+    if (bias) bias += head * args->head_stride_bias + (item->first + query) * args->ld_bias + low;
+    for (size_t j = item->low; j < low; j++) s[j] = 0.0f;
+    for (size_t j = high; j < item->high; j++) s[j] = 0.0f;
+    item->kernel->softmax(s + low, high - low, args->scale, bias, &item->rows[row]);
 }
 
 /* out = weights * V for the first block of keys, out * rescale + weights * V for later ones. */
@@ -237,7 +233,9 @@ void inc_attention_run(const struct inc_attention_kernel *kernel, const struct i
         item.low = inc_max_size(at, low);
         item.high = inc_min_size(at + keys, high);
         score_block(&item);
-        softmax_block(&item);
+        for (size_t g = 0; g < item.group; g++) {
+            for (size_t i = 0; i < item.queries; i++) softmax_row(&item, g, i);
+        }
         value_block(&item, is_first);
     }
     divide_by_sum(&item);

@@ -35,17 +35,18 @@ static void pack_keys(size_t n, size_t d, const float *k, size_t ldk, float *out
 #endif
 }
 
+/* Rows lie far apart, where no hardware prefetcher follows. */
+#define VALUE_PREFETCH 8
+
 static void pack_values(size_t n, size_t d, const float *v, size_t ldv, float *out)
 {
-    for (size_t j = 0; j < ROWS_NR; j += VF_LANES) {
-        const size_t columns = j < d ? (d - j < VF_LANES ? d - j : VF_LANES) : 0;
-        if (columns == VF_LANES) {
-            for (size_t i = 0; i < n; i++) vf_store(out + i * ROWS_NR + j, vf_load(v + i * ldv + j));
-        } else {
-            for (size_t i = 0; i < n; i++) {
-                vf_store(out + i * ROWS_NR + j, columns ? vf_load_n(v + i * ldv + j, columns) : vf_set1(0.0f));
-            }
-        }
+    for (size_t i = 0; i < n; i++, v += ldv, out += ROWS_NR) {
+        const float *ahead = i + VALUE_PREFETCH < n ? v + VALUE_PREFETCH * ldv : v;
+        __builtin_prefetch(ahead);
+        __builtin_prefetch(ahead + (d - 1));
+        size_t j = 0;
+        for (; j + VF_LANES <= d; j += VF_LANES) vf_store(out + j, vf_load(v + j));
+        for (; j < ROWS_NR; j += VF_LANES) vf_store(out + j, j < d ? vf_load_n(v + j, d - j) : vf_set1(0.0f));
     }
 }
 
@@ -53,7 +54,7 @@ static void pack_values(size_t n, size_t d, const float *v, size_t ldv, float *o
 static inline vf weight(vf x, vf max)
 {
     const vf difference = vf_sub(x, max);
-    return vf_select_lt(difference, vf_set1(-87.0f), vf_set1(0.0f), vf_exp(difference));
+    return vf_select_lt(difference, vf_set1(-87.0f), vf_set1(0.0f), vf_exp_fast(difference));
 }
 
 /* max ignores NaN, which the weights then carry into the sum. */
@@ -89,7 +90,7 @@ static void softmax(float *s, size_t n, float scale, const float *bias, struct i
         vf_store_n(s + whole, w, rest);
         sum = vf_add(sum, w);
     }
-    row->rescale = vf_reduce_max(weight(vf_set1(before), max));
+    row->rescale = before > -INFINITY ? vf_reduce_max(weight(vf_set1(before), max)) : 0.0f;
     row->sum = row->sum * row->rescale + vf_reduce_add(sum);
 }
 
