@@ -423,6 +423,35 @@ static void test_pieces(void **state)
     inc_pieces_fini(&pieces);
 }
 
+/* Where a table of 2^bits slots puts an entry (pieces.c). */
+static uint64_t slot_of(const char *piece, size_t n, unsigned bits)
+{
+    uint64_t state = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < n; i++) state = (state ^ (unsigned char)piece[i]) * 0x100000001b3u;
+    return state * 0x9e3779b97f4a7c15u >> (64 - bits);
+}
+
+/* A vocabulary made so that all entries fall on one slot is refused before it takes quadratic time. */
+static void test_colliding_pieces(void **state)
+{
+    struct inc_pieces pieces;
+    enum incise_status status = INCISE_OK;
+    size_t n_added = 0;
+    (void)state;
+    assert_int_equal(inc_pieces_init(&pieces, test_ctx(), 2000), INCISE_OK);
+    for (unsigned i = 0; i < 20000000 && status == INCISE_OK; i++) {
+        char piece[16];
+        size_t n = (size_t)sprintf(piece, "%x", i);
+        if (slot_of(piece, n, pieces.bits) != 7) continue;
+        status = inc_pieces_add(&pieces, "p", piece, n, (int32_t)i);
+        n_added += status == INCISE_OK;
+    }
+    assert_int_equal(status, INCISE_ERROR_DATA);
+    assert_non_null(strstr(test_last_error(), "share a hash"));
+    assert_int_equal(n_added, 1024);
+    inc_pieces_fini(&pieces);
+}
+
 static void test_pooling(void **state)
 {
     static const struct {
@@ -478,6 +507,7 @@ int main(void)
         cmocka_unit_test(test_unsupported),    cmocka_unit_test(test_truncated_files),
         cmocka_unit_test(test_memory_failures), cmocka_unit_test(test_vocab_txt),
         cmocka_unit_test(test_folders),        cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_colliding_pieces),
         cmocka_unit_test(test_pooling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
