@@ -108,11 +108,13 @@ def main():
     marks = [chr(c) for c in range(0x300, 0x2000) if unicodedata.combining(chr(c))]
     marks += [chr(c) for c in (0x302E, 0x302F, 0x1D165, 0x1D16D, 0x1B44, 0x116B6, 0x16FF0)]
     for _ in range(40):  # accents in any order
-        lines.append(" ".join(rng.choice("aeioucnxAEIOUあ한क") + "".join(rng.choices(marks, k=rng.randint(1, 6))) for _ in range(8)))
+        words = (rng.choice("aeioucnxAEIOUあ한क") + "".join(rng.choices(marks, k=rng.randint(1, 6))) for _ in range(8))
+        lines.append(" ".join(words))
     odd = [chr(c) for c in range(1, 32) if c != 10] + list("\x7f\x85\xa0\xad\u1680\u180e\u2003\u200b\u200c\u200d\u200e")
     odd += list("\u2028\u2029\u202f\u205f\u2060\u3000\ufeff\ufffd")
     for _ in range(20):  # controls and unusual spaces
-        lines.append("".join(rng.choice(["word", "Ünder", "42", "中", "[SEP]", ",", " "]) + rng.choice(odd) for _ in range(12)))
+        words = ["word", "Ünder", "42", "中", "[SEP]", ",", " "]
+        lines.append("".join(rng.choice(words) + rng.choice(odd) for _ in range(12)))
     for n in (99, 100, 101, 102, 150, 400):  # around the longest word
         lines += ["a" * n, "É" * n + " end", "ab" * (n // 2) + " 中" * 3, "é" * n, "1" * n + "." + "z" * n]
     lines += ["", " ", "\t \t", "\u200b", "\u0300\u0341", "a\u0315\u0300\u05ae\u0300\u0062", "a", "[SEP]", "[CLS][CLS]"]

@@ -17,7 +17,8 @@ LENGTHS = [(10, 25, 0.15), (26, 45, 0.25), (46, 80, 0.35), (81, 140, 0.15), (141
 SHINGLE = 5         # words
 MAX_SHARED = 0.2    # of a passage's shingles that earlier passages may hold
 BOILERPLATE = re.compile(
-    r"^(this( is an?)? (empty )?(meta|dummy|transitional|virtual|package (contains|provides|includes|installs|ships|holds|is)))|"
+    r"^(this( is an?)? (empty )?(meta|dummy|transitional|virtual|"
+    r"package (contains|provides|includes|installs|ships|holds|is)))|"
     r"transitional|dummy package|safely removed|https?://|@|please (see|read|note)|debian/|CPAN", re.IGNORECASE)
 
 

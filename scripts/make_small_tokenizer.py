@@ -36,7 +36,8 @@ def main():
         token["id"] = ids[token["content"]]
         token["lstrip"] = token["content"] == "[MASK]"
     extra = {"single_word": False, "lstrip": False, "special": False}
-    for i, (content, rstrip, normalized) in enumerate((("Été", False, True), ("<b>", True, False), ("<b>bold", False, False))):
+    added = (("Été", False, True), ("<b>", True, False), ("<b>bold", False, False))
+    for i, (content, rstrip, normalized) in enumerate(added):
         document["added_tokens"].append(
             {"id": len(pieces) + i, "content": content, "rstrip": rstrip, "normalized": normalized, **extra})
     for name, token in document["post_processor"]["special_tokens"].items():

@@ -61,14 +61,14 @@ enum incise_status inc_json_int(const struct inc_json *json, const json_t *objec
     if (!json_is_integer(value)) return wrong(json, where, key, "an integer");
     int64_t number = json_integer_value(value);
     if (number < min || number > max)
-        return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: %s: '%s' is %lld, outside %lld..%lld", json->label, where, key,
-                        (long long)number, (long long)min, (long long)max);
+        return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: %s: '%s' is %lld, outside %lld..%lld", json->label, where,
+                        key, (long long)number, (long long)min, (long long)max);
     *out = number;
     return INCISE_OK;
 }
 
-enum incise_status inc_json_number(const struct inc_json *json, const json_t *object, const char *where, const char *key,
-                                   double *out)
+enum incise_status inc_json_number(const struct inc_json *json, const json_t *object, const char *where,
+                                   const char *key, double *out)
 {
     const json_t *value = json_object_get(object, key);
     if (value == NULL) return INCISE_OK;
@@ -77,8 +77,8 @@ enum incise_status inc_json_number(const struct inc_json *json, const json_t *ob
     return INCISE_OK;
 }
 
-enum incise_status inc_json_string(const struct inc_json *json, const json_t *object, const char *where, const char *key,
-                                   const char **out)
+enum incise_status inc_json_string(const struct inc_json *json, const json_t *object, const char *where,
+                                   const char *key, const char **out)
 {
     const json_t *value = json_object_get(object, key);
     if (value == NULL) return INCISE_OK;

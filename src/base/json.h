@@ -22,16 +22,16 @@ enum incise_status inc_json_read(const struct inc_ctx *ctx, const char *path, si
     __attribute__((warn_unused_result));
 void inc_json_release(struct inc_json *json);
 
-/* Members of `object`, called `where` in messages. A missing key leaves *out as it is; another type is INCISE_ERROR_DATA
- * (so is null, except where said). Strings live as long as the document. */
+/* Members of `object`, called `where` in messages. A missing key leaves *out as it is; another type is
+ * INCISE_ERROR_DATA (so is null, except where said). Strings live as long as the document. */
 enum incise_status inc_json_bool(const struct inc_json *json, const json_t *object, const char *where, const char *key,
                                  bool *out) __attribute__((warn_unused_result));
 enum incise_status inc_json_int(const struct inc_json *json, const json_t *object, const char *where, const char *key,
                                 int64_t min, int64_t max, int64_t *out) __attribute__((warn_unused_result));
-enum incise_status inc_json_number(const struct inc_json *json, const json_t *object, const char *where, const char *key,
-                                   double *out) __attribute__((warn_unused_result));
-enum incise_status inc_json_string(const struct inc_json *json, const json_t *object, const char *where, const char *key,
-                                   const char **out) __attribute__((warn_unused_result));
+enum incise_status inc_json_number(const struct inc_json *json, const json_t *object, const char *where,
+                                   const char *key, double *out) __attribute__((warn_unused_result));
+enum incise_status inc_json_string(const struct inc_json *json, const json_t *object, const char *where,
+                                   const char *key, const char **out) __attribute__((warn_unused_result));
 /* Every key of `object` must be one of the space-separated `allowed`. */
 enum incise_status inc_json_only(const struct inc_json *json, json_t *object, const char *where, const char *allowed)
     __attribute__((warn_unused_result));

@@ -96,7 +96,8 @@ static enum incise_status put_stripped(const struct inc_bert_normalizer *bert, s
     utf8proc_int32_t parts[MAX_DECOMPOSED];
     int boundary = 0;
     if (class == INC_BERT_NEW) return put_starter(bert, out, code);
-    utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)code, parts, MAX_DECOMPOSED, UTF8PROC_DECOMPOSE, &boundary);
+    utf8proc_ssize_t n =
+        utf8proc_decompose_char((utf8proc_int32_t)code, parts, MAX_DECOMPOSED, UTF8PROC_DECOMPOSE, &boundary);
     for (utf8proc_ssize_t i = 0; i < n; i++) {
         uint32_t part = (uint32_t)parts[i];
         unsigned combining_class = (unsigned)utf8proc_get_property(parts[i])->combining_class;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A hash table from byte strings to ids, made for the question "which is the longest entry that this text starts with?".
- * Built once, then read by any number of threads. */
+/* A hash table from byte strings to ids, made for the question "which is the longest entry that this text starts
+ * with?". Built once, then read by any number of threads. */
 #ifndef INC_TEXT_PIECES_H
 #define INC_TEXT_PIECES_H
 

@@ -42,7 +42,8 @@ static enum incise_status read_mode(const struct inc_json *json, struct inc_pool
     return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: no pooling mode is set", json->label);
 }
 
-enum incise_status inc_pooling_load(const struct inc_ctx *ctx, const char *folder, struct inc_pooling *pooling, bool *found)
+enum incise_status inc_pooling_load(const struct inc_ctx *ctx, const char *folder, struct inc_pooling *pooling,
+                                    bool *found)
 {
     char path[4096];
     uint64_t size;
@@ -56,7 +57,8 @@ enum incise_status inc_pooling_load(const struct inc_ctx *ctx, const char *folde
     INC_TRY(inc_json_read(ctx, path, MAX_FILE, &json));
     enum incise_status status =
         inc_json_int(&json, json.root, "pooling", "word_embedding_dimension", 1, INT32_MAX, &pooling->dimension);
-    if (status == INCISE_OK) status = inc_json_bool(&json, json.root, "pooling", "include_prompt", &pooling->include_prompt);
+    if (status == INCISE_OK)
+        status = inc_json_bool(&json, json.root, "pooling", "include_prompt", &pooling->include_prompt);
     if (status == INCISE_OK) status = read_mode(&json, pooling);
     inc_json_release(&json);
     return status;

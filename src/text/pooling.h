@@ -15,8 +15,8 @@ struct inc_pooling {
 
 /* Reads `folder`/1_Pooling/config.json. Without that file *found is false and *pooling is the default, the mean. A mode
  * other than these, or several at once, is INCISE_ERROR_DATA. */
-enum incise_status inc_pooling_load(const struct inc_ctx *ctx, const char *folder, struct inc_pooling *pooling, bool *found)
-    __attribute__((warn_unused_result));
+enum incise_status inc_pooling_load(const struct inc_ctx *ctx, const char *folder, struct inc_pooling *pooling,
+                                    bool *found) __attribute__((warn_unused_result));
 /* "mean", "cls", "last", "max". */
 const char *inc_pooling_name(enum inc_pooling_mode mode);
 bool inc_pooling_parse(const char *name, enum inc_pooling_mode *mode);

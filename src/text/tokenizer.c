@@ -82,7 +82,8 @@ static enum incise_status load_vocab_file(const struct inc_ctx *ctx, const char 
     enum incise_status status =
         join_path(ctx, path, slash != NULL ? (size_t)(slash - path) : 0, "tokenizer_config.json", &config_path);
     if (status == INCISE_OK && slash == path) config_path[0] = '/';
-    if (status == INCISE_OK && inc_file_size(config_path, &size)) status = inc_file_read(ctx, config_path, MAX_FILE, &config);
+    if (status == INCISE_OK && inc_file_size(config_path, &size))
+        status = inc_file_read(ctx, config_path, MAX_FILE, &config);
     if (status == INCISE_OK) status = inc_file_read(ctx, path, MAX_FILE, &file);
     if (status == INCISE_OK)
         status = inc_tokenizer_load_vocab(ctx, path, file.data, file.size, config.data, config.size, tokenizer);
@@ -175,8 +176,8 @@ enum incise_status inc_tokenizer_finish(struct inc_tokenizer *tokenizer, const c
         const int32_t *list = suffix ? tokenizer->suffix : tokenizer->prefix;
         for (size_t i = 0; i < (suffix ? tokenizer->n_suffix : tokenizer->n_prefix); i++) {
             if ((size_t)list[i] >= tokenizer->vocab_size)
-                return inc_fail(tokenizer->ctx, INCISE_ERROR_DATA, "%s: special token %d is not in the vocabulary", label,
-                                list[i]);
+                return inc_fail(tokenizer->ctx, INCISE_ERROR_DATA, "%s: special token %d is not in the vocabulary",
+                                label, list[i]);
         }
     }
     return INCISE_OK;
@@ -261,8 +262,8 @@ static enum incise_status split_added(struct inc_encoding *encoding, const struc
     return n > done && !out->truncated ? plain(encoding, text + done, n - done) : INCISE_OK;
 }
 
-/* Text without added tokens of the raw set. It is normalized in chunks that end before white space: nothing reaches over
- * it but added tokens of the normalized set. */
+/* Text without added tokens of the raw set. It is normalized in chunks that end before white space: nothing reaches
+ * over it but added tokens of the normalized set. */
 static enum incise_status encode_plain(struct inc_encoding *encoding, const char *text, size_t n)
 {
     const struct inc_tokenizer *t = encoding->tokenizer;

@@ -29,17 +29,18 @@ void inc_ids_release(struct inc_ids *ids);
 enum incise_status inc_tokenizer_load(const struct inc_ctx *ctx, const char *path, struct inc_tokenizer **tokenizer)
     __attribute__((warn_unused_result));
 /* The same from memory: a tokenizer.json, or a vocab.txt with its tokenizer_config.json (NULL: defaults). */
-enum incise_status inc_tokenizer_load_json(const struct inc_ctx *ctx, const char *label, const void *text, size_t length,
-                                           struct inc_tokenizer **tokenizer) __attribute__((warn_unused_result));
-enum incise_status inc_tokenizer_load_vocab(const struct inc_ctx *ctx, const char *label, const void *text, size_t length,
-                                            const void *config, size_t config_length, struct inc_tokenizer **tokenizer)
+enum incise_status inc_tokenizer_load_json(const struct inc_ctx *ctx, const char *label, const void *text,
+                                           size_t length, struct inc_tokenizer **tokenizer)
     __attribute__((warn_unused_result));
+enum incise_status inc_tokenizer_load_vocab(const struct inc_ctx *ctx, const char *label, const void *text,
+                                            size_t length, const void *config, size_t config_length,
+                                            struct inc_tokenizer **tokenizer) __attribute__((warn_unused_result));
 void inc_tokenizer_destroy(struct inc_tokenizer *tokenizer); /* NULL is fine */
 
-/* Encodes `length` bytes of UTF-8 with the file's special tokens around them, at most `max_tokens` in all (0: no limit);
- * what is too much is cut at the end of the text, as Hugging Face cuts from the right. Special tokens written in the
- * text count as such. INCISE_ERROR_DATA when the text is not UTF-8, INCISE_ERROR_USAGE when max_tokens is less than the
- * special tokens need. Thread-safe for one tokenizer with different `out`; time grows linearly with length. */
+/* Encodes `length` bytes of UTF-8 with the file's special tokens around them, at most `max_tokens` in all (0: no
+ * limit); what is too much is cut at the end of the text, as Hugging Face cuts from the right. Special tokens written
+ * in the text count as such. INCISE_ERROR_DATA when the text is not UTF-8, INCISE_ERROR_USAGE when max_tokens is less
+ * than the special tokens need. Thread-safe for one tokenizer with different `out`; time grows linearly with length. */
 enum incise_status inc_tokenizer_encode(const struct inc_tokenizer *tokenizer, const char *text, size_t length,
                                         size_t max_tokens, struct inc_ids *out) __attribute__((warn_unused_result));
 

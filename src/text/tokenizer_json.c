@@ -222,14 +222,15 @@ static enum incise_status load_all(struct json_loader *l)
     static enum incise_status (*const parts[])(struct json_loader *l) = {
         load_normalizer, load_pre_tokenizer, load_model, load_added_tokens, load_post_processor, load_lengths,
     };
-    INC_TRY(inc_json_only(&l->json, l->json.root, "tokenizer",
-                          "version truncation padding added_tokens normalizer pre_tokenizer post_processor decoder model"));
+    INC_TRY(
+        inc_json_only(&l->json, l->json.root, "tokenizer",
+                      "version truncation padding added_tokens normalizer pre_tokenizer post_processor decoder model"));
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) INC_TRY(parts[i](l));
     return inc_tokenizer_finish(l->tokenizer, l->json.label);
 }
 
-enum incise_status inc_tokenizer_load_json(const struct inc_ctx *ctx, const char *label, const void *text, size_t length,
-                                           struct inc_tokenizer **tokenizer)
+enum incise_status inc_tokenizer_load_json(const struct inc_ctx *ctx, const char *label, const void *text,
+                                           size_t length, struct inc_tokenizer **tokenizer)
 {
     struct json_loader l;
     *tokenizer = NULL;

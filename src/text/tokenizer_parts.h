@@ -24,7 +24,8 @@ typedef enum incise_status inc_normalize_fn(const struct inc_tokenizer *tokenize
 /* Cuts text into words and passes each to inc_encode_word; returns early once out->truncated. */
 typedef enum incise_status inc_split_fn(struct inc_encoding *encoding, const char *text, size_t n);
 /* Appends the ids of a word of `n` bytes and `chars` code points. */
-typedef enum incise_status inc_word_fn(const void *model, const char *word, size_t n, size_t chars, struct inc_ids *out);
+typedef enum incise_status inc_word_fn(const void *model, const char *word, size_t n, size_t chars,
+                                       struct inc_ids *out);
 
 struct inc_model_type {
     const char *name;

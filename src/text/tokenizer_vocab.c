@@ -27,9 +27,11 @@ static enum incise_status read_settings(const struct inc_json *json, struct voca
     bool basic = true;
     INC_TRY(inc_json_string(json, json->root, where, "tokenizer_class", &class));
     if (strcmp(class, classes[0]) != 0 && strcmp(class, classes[1]) != 0)
-        return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: tokenizer class '%.64s' is not supported", json->label, class);
+        return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: tokenizer class '%.64s' is not supported", json->label,
+                        class);
     INC_TRY(inc_json_bool(json, json->root, where, "do_basic_tokenize", &basic));
-    if (!basic) return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: do_basic_tokenize false is not supported", json->label);
+    if (!basic)
+        return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: do_basic_tokenize false is not supported", json->label);
     INC_TRY(inc_json_bool(json, json->root, where, "do_lower_case", &settings->lowercase));
     INC_TRY(inc_json_bool(json, json->root, where, "tokenize_chinese_chars", &settings->chinese));
     settings->strip_accents = settings->lowercase;
@@ -92,8 +94,9 @@ static enum incise_status load_all(struct inc_tokenizer *t, const char *label, c
     return inc_tokenizer_finish(t, label);
 }
 
-enum incise_status inc_tokenizer_load_vocab(const struct inc_ctx *ctx, const char *label, const void *text, size_t length,
-                                            const void *config, size_t config_length, struct inc_tokenizer **tokenizer)
+enum incise_status inc_tokenizer_load_vocab(const struct inc_ctx *ctx, const char *label, const void *text,
+                                            size_t length, const void *config, size_t config_length,
+                                            struct inc_tokenizer **tokenizer)
 {
     struct vocab_settings settings = {true, true, true, "[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"};
     struct inc_json json = {ctx, label, NULL};

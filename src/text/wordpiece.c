@@ -5,8 +5,8 @@
 
 #include "text/tokenizer_parts.h"
 
-enum incise_status inc_wordpiece_create(const struct inc_ctx *ctx, size_t capacity, const char *prefix, size_t max_chars,
-                                        struct inc_wordpiece **model)
+enum incise_status inc_wordpiece_create(const struct inc_ctx *ctx, size_t capacity, const char *prefix,
+                                        size_t max_chars, struct inc_wordpiece **model)
 {
     struct inc_wordpiece *wordpiece = inc_alloc_zero(ctx, 1, sizeof *wordpiece);
     *model = wordpiece;
@@ -31,7 +31,8 @@ enum incise_status inc_wordpiece_finish(struct inc_wordpiece *model, const char 
 {
     model->prefix = NULL;
     if (inc_pieces_find(&model->initial, unknown, strlen(unknown), &model->unknown)) return INCISE_OK;
-    return inc_fail(model->ctx, INCISE_ERROR_DATA, "%s: the vocabulary lacks the unknown token '%.64s'", label, unknown);
+    return inc_fail(model->ctx, INCISE_ERROR_DATA, "%s: the vocabulary lacks the unknown token '%.64s'", label,
+                    unknown);
 }
 
 static enum incise_status load(const struct inc_json *json, json_t *section, void **model)
@@ -40,7 +41,8 @@ static enum incise_status load(const struct inc_json *json, json_t *section, voi
     int64_t max_chars = 100;
     json_t *vocab = json_object_get(section, "vocab"), *value;
     struct inc_wordpiece *wordpiece;
-    INC_TRY(inc_json_only(json, section, "model", "type unk_token continuing_subword_prefix max_input_chars_per_word vocab"));
+    INC_TRY(inc_json_only(json, section, "model",
+                          "type unk_token continuing_subword_prefix max_input_chars_per_word vocab"));
     INC_TRY(inc_json_string(json, section, "model", "unk_token", &unknown));
     INC_TRY(inc_json_string(json, section, "model", "continuing_subword_prefix", &prefix));
     INC_TRY(inc_json_int(json, section, "model", "max_input_chars_per_word", 0, INC_WORDPIECE_MAX_CHARS, &max_chars));
@@ -81,7 +83,8 @@ static enum incise_status encode(const void *model, const char *word, size_t n, 
     if (chars > wordpiece->max_chars) return push(out, wordpiece->unknown);
     while (at < n) {
         int32_t id;
-        size_t length = inc_pieces_longest(at == 0 ? &wordpiece->initial : &wordpiece->continuing, word + at, n - at, &id);
+        size_t length =
+            inc_pieces_longest(at == 0 ? &wordpiece->initial : &wordpiece->continuing, word + at, n - at, &id);
         if (length == 0) {
             out->count = start;
             return push(out, wordpiece->unknown);

@@ -16,8 +16,9 @@ struct inc_wordpiece {
     size_t max_chars; /* longer words are unknown */
 };
 
-enum incise_status inc_wordpiece_create(const struct inc_ctx *ctx, size_t capacity, const char *prefix, size_t max_chars,
-                                        struct inc_wordpiece **model) __attribute__((warn_unused_result));
+enum incise_status inc_wordpiece_create(const struct inc_ctx *ctx, size_t capacity, const char *prefix,
+                                        size_t max_chars, struct inc_wordpiece **model)
+    __attribute__((warn_unused_result));
 enum incise_status inc_wordpiece_add(struct inc_wordpiece *model, const char *label, const char *piece, size_t n,
                                      int32_t id) __attribute__((warn_unused_result));
 /* After the last entry. INCISE_ERROR_DATA when the vocabulary lacks `unknown`. */

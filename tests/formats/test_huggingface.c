@@ -102,7 +102,8 @@ static void test_same_ops(void **state)
     assert_int_equal(test_live_allocations(), 0);
 }
 
-/* ---- changed copies of the folder --------------------------------------------------------------------------------- */
+/* ---- changed copies of the folder ---------------------------------------------------------------------------------
+ */
 
 static void write_bytes(const char *folder, const char *name, const void *bytes, size_t n)
 {
@@ -153,12 +154,14 @@ static void test_refused(void **state)
         {true, "\"model_type\"", "\"model_tipe\"", "'model_type' is missing"},
         {true, "\"gelu\"", "\"relu\"", "hidden_act 'relu'"},
         {true, "\"absolute\"", "\"relative\"", "position_embedding_type 'relative'"},
-        {true, "\"vocab_size\": 100", "\"vocab_size\": 99", "embeddings.word_embeddings.weight' does not have the shape"},
+        {true, "\"vocab_size\": 100", "\"vocab_size\": 99",
+         "embeddings.word_embeddings.weight' does not have the shape"},
         {true, "\"vocab_size\"", "\"vocab_sise\"", "'vocab_size' is missing"},
         {true, "\"num_attention_heads\": 4", "\"num_attention_heads\": 5", "no multiple"},
         {true, "\"num_attention_heads\": 4", "\"num_attention_heads\": 0", "outside"},
         {true, "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1", "encoder.layer.1."},
-        {true, "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3", "'encoder.layer.2.attention.self.query.weight' is missing"},
+        {true, "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3",
+         "'encoder.layer.2.attention.self.query.weight' is missing"},
         {true, "\"layer_norm_eps\": 1e-12", "\"layer_norm_eps\": -1", "layer_norm_eps"},
         {true, "{", "[", "config.json: line "},
         {false, "layer.0.output.dense.bias", "layer.0.output.dense.bios", "layer.0.output.dense.bias' is missing"},

@@ -105,7 +105,8 @@ static void test_refused(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct inc_tensor t;
         test_clear_error();
-        if (read_header(cases[i].header, cases[i].n_data, &t) != INCISE_ERROR_DATA) fail_msg("accepts %s", cases[i].header);
+        if (read_header(cases[i].header, cases[i].n_data, &t) != INCISE_ERROR_DATA)
+            fail_msg("accepts %s", cases[i].header);
         assert_non_null(strstr(test_last_error(), "x.npy"));
     }
     assert_int_equal(test_live_allocations(), 0);

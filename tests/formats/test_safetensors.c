@@ -37,11 +37,12 @@ static void test_accepted(void **state)
     assert_null(inc_safetensors_find(&file, "a"));
     inc_safetensors_release(&file);
     /* any order of keys and tensors, scalars, empty tensors, escapes, metadata, white space, padding */
-    assert_int_equal(open_header("{ \"__metadata__\" : {\"format\":\"pt\", \"\" : \"\\n\"},\n"
-                                 "\"b\\u00e9\\ud83d\\ude00\\/\":{\"data_offsets\":[4 ,6],\"shape\":[ ],\"dtype\":\"BF16\"},"
-                                 "\"e\":{\"dtype\":\"I64\",\"shape\":[3,0],\"data_offsets\":[4,4]}," A "}    ",
-                                 6, &file),
-                     INCISE_OK);
+    assert_int_equal(
+        open_header("{ \"__metadata__\" : {\"format\":\"pt\", \"\" : \"\\n\"},\n"
+                    "\"b\\u00e9\\ud83d\\ude00\\/\":{\"data_offsets\":[4 ,6],\"shape\":[ ],\"dtype\":\"BF16\"},"
+                    "\"e\":{\"dtype\":\"I64\",\"shape\":[3,0],\"data_offsets\":[4,4]}," A "}    ",
+                    6, &file),
+        INCISE_OK);
     assert_int_equal(file.n_tensors, 3);
     const struct inc_safetensor *t = inc_safetensors_find(&file, "b\xc3\xa9\xf0\x9f\x98\x80/");
     assert_non_null(t);
@@ -82,7 +83,8 @@ static void test_alignment(void **state)
 
 static void test_refused(void **state)
 {
-#define T(name, dtype, shape, offsets) "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":" offsets "}"
+#define T(name, dtype, shape, offsets)                                                                                 \
+    "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":" offsets "}"
     static const struct {
         const char *header;
         size_t n_data;
@@ -126,7 +128,8 @@ static void test_refused(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct inc_safetensors file;
         test_clear_error();
-        if (open_header(cases[i].header, cases[i].n_data, &file) != INCISE_ERROR_DATA) fail_msg("accepts %s", cases[i].header);
+        if (open_header(cases[i].header, cases[i].n_data, &file) != INCISE_ERROR_DATA)
+            fail_msg("accepts %s", cases[i].header);
         assert_non_null(strstr(test_last_error(), "x.safetensors"));
     }
     assert_int_equal(test_live_allocations(), 0);

@@ -26,7 +26,8 @@ def main():
         assert names[0] == names[1], names
         ops = [Counter(node.get_type_name() for node in o.model.get_ops()) for o in (mine, theirs)]
         print("nodes that the export has not / lacks:", dict(ops[0] - ops[1]), dict(ops[1] - ops[0]))
-        matmuls = [{n.get_friendly_name() for n in o.model.get_ops() if n.get_type_name() == "MatMul"} for o in (mine, theirs)]
+        matmuls = [{node.get_friendly_name() for node in o.model.get_ops() if node.get_type_name() == "MatMul"}
+                   for o in (mine, theirs)]
         print("linear layers with the export's name:", len(matmuls[0] & matmuls[1]), "of", len(matmuls[1]))
         token_ids = oracle.random_ids(export)
         worst = 0.0

@@ -18,12 +18,14 @@
 #define TOKENIZER "data/multilingual.tokenizer.json"
 
 static const char tiny_json[] =
-    "{\"version\":\"1.0\",\"truncation\":{\"max_length\":9,\"strategy\":\"LongestFirst\",\"stride\":0},\"padding\":null,"
+    "{\"version\":\"1.0\",\"truncation\":{\"max_length\":9,\"strategy\":\"LongestFirst\",\"stride\":0},\"padding\":"
+    "null,"
     "\"added_tokens\":[{\"id\":0,\"content\":\"[UNK]\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
     "\"normalized\":false,\"special\":true},{\"id\":7,\"content\":\"New\",\"normalized\":true}],"
     "\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":true,"
     "\"strip_accents\":null,\"lowercase\":true},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"
-    "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"[CLS]\",\"type_id\":0}},"
+    "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"[CLS]\",\"type_id\":0}"
+    "},"
     "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},{\"SpecialToken\":{\"id\":\"[SEP]\",\"type_id\":0}}],\"pair\":[],"
     "\"special_tokens\":{\"[CLS]\":{\"id\":\"[CLS]\",\"ids\":[1],\"tokens\":[\"[CLS]\"]},"
     "\"[SEP]\":{\"id\":\"[SEP]\",\"ids\":[2],\"tokens\":[\"[SEP]\"]}}},"
@@ -54,7 +56,8 @@ static const char *ids_text(const struct inc_ids *ids)
     return text;
 }
 
-static void expect(const struct inc_tokenizer *t, const char *text, size_t max_tokens, const char *expected, bool truncated)
+static void expect(const struct inc_tokenizer *t, const char *text, size_t max_tokens, const char *expected,
+                   bool truncated)
 {
     struct inc_ids ids;
     inc_ids_init(&ids, test_ctx());
@@ -459,8 +462,8 @@ static void test_pooling(void **state)
         enum incise_status status;
         enum inc_pooling_mode mode;
     } cases[] = {
-        {"{\"word_embedding_dimension\":384,\"pooling_mode_mean_tokens\":true,\"pooling_mode_cls_token\":false}", INCISE_OK,
-         INC_POOLING_MEAN},
+        {"{\"word_embedding_dimension\":384,\"pooling_mode_mean_tokens\":true,\"pooling_mode_cls_token\":false}",
+         INCISE_OK, INC_POOLING_MEAN},
         {"{\"pooling_mode_cls_token\":true,\"include_prompt\":false}", INCISE_OK, INC_POOLING_CLS},
         {"{\"pooling_mode_lasttoken\":true}", INCISE_OK, INC_POOLING_LAST},
         {"{\"pooling_mode_max_tokens\":true}", INCISE_OK, INC_POOLING_MAX},

@@ -46,7 +46,8 @@ static enum incise_status read_config(const struct inc_json *json, struct bert_c
                         json->label, (long long)c->hidden, (long long)c->heads);
     c->eps = 1e-12;
     INC_TRY(inc_json_number(json, json->root, "config", "layer_norm_eps", &c->eps));
-    if (!(c->eps > 0 && c->eps < 1)) return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: bad layer_norm_eps", json->label);
+    if (!(c->eps > 0 && c->eps < 1))
+        return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: bad layer_norm_eps", json->label);
     INC_TRY(require_string(json, "hidden_act", "gelu"));
     INC_TRY(require_string(json, "position_embedding_type", "absolute"));
     INC_TRY(inc_json_bool(json, json->root, "config", "is_decoder", &is_decoder));
@@ -61,7 +62,8 @@ static struct inc_value *embeddings(struct inc_hf_builder *b, const struct bert_
     struct inc_value *kinds = inc_hf_embedding(b, "embeddings.token_type_embeddings", types, c->types, c->hidden);
     struct inc_value *sum = inc_hf_add(b, "__module.embeddings/aten::add/Add", words, kinds);
     struct inc_value *positions = inc_hf_positions(b, "embeddings", shape, c->positions);
-    struct inc_value *places = inc_hf_embedding(b, "embeddings.position_embeddings", positions, c->positions, c->hidden);
+    struct inc_value *places =
+        inc_hf_embedding(b, "embeddings.position_embeddings", positions, c->positions, c->hidden);
     sum = inc_hf_add(b, "__module.embeddings/aten::add_/Add", sum, places);
     return inc_hf_layer_norm(b, "embeddings.LayerNorm", sum, c->hidden, c->eps);
 }
@@ -81,11 +83,13 @@ static struct inc_value *layer(struct inc_hf_builder *b, const struct bert_confi
     static const char *const names[] = {"query", "key", "value"};
     struct inc_value *qkv[3], *y;
     const char *self = inc_hf_name(b, "%s.attention.self", path);
-    for (int i = 0; i < 3; i++) qkv[i] = inc_hf_linear(b, inc_hf_name(b, "%s.%s", self, names[i]), x, c->hidden, c->hidden);
+    for (int i = 0; i < 3; i++)
+        qkv[i] = inc_hf_linear(b, inc_hf_name(b, "%s.%s", self, names[i]), x, c->hidden, c->hidden);
     y = inc_hf_attention(b, self, qkv, mask, c->heads, c->hidden / c->heads);
     x = output(b, c, inc_hf_name(b, "%s.attention.output", path), x, y, c->hidden);
     y = inc_hf_linear(b, inc_hf_name(b, "%s.intermediate.dense", path), x, c->hidden, c->intermediate);
-    y = inc_hf_op(b, INC_OP_GELU, inc_hf_name(b, "__module.%s.intermediate.intermediate_act_fn/aten::gelu/Gelu", path), 1, &y);
+    y = inc_hf_op(b, INC_OP_GELU, inc_hf_name(b, "__module.%s.intermediate.intermediate_act_fn/aten::gelu/Gelu", path),
+                  1, &y);
     return output(b, c, inc_hf_name(b, "%s.output", path), x, y, c->intermediate);
 }
 

@@ -118,7 +118,8 @@ static struct inc_value *float_constant(struct inc_hf_builder *b, int rank, floa
 /* ---- weights ----------------------------------------------------------------------------------------------------- */
 
 /* Finds prefix + `name`, checks its dims and marks it as used. */
-static const struct inc_safetensor *find_weight(struct inc_hf_builder *b, const char *name, int rank, const int64_t *dims)
+static const struct inc_safetensor *find_weight(struct inc_hf_builder *b, const char *name, int rank,
+                                                const int64_t *dims)
 {
     char full[512];
     if (b->status != INCISE_OK) return NULL;
@@ -131,8 +132,8 @@ static const struct inc_safetensor *find_weight(struct inc_hf_builder *b, const 
     bool same = found->tensor.rank == rank;
     for (int i = 0; same && i < rank; i++) same = found->tensor.dims[i] == dims[i];
     if (!same) {
-        fail(b, inc_fail(b->ctx, INCISE_ERROR_DATA, "%s: tensor '%s' does not have the shape that config.json gives it (%s%lld)",
-                         b->label, full, rank == 2 ? "rows " : "", (long long)dims[0]));
+        fail(b, inc_fail(b->ctx, INCISE_ERROR_DATA, "%s: tensor '%s' does not have the shape %lldx%lld of config.json",
+                         b->label, full, (long long)dims[0], rank == 2 ? (long long)dims[1] : 1));
         return NULL;
     }
     enum inc_type type = found->tensor.type;
@@ -177,8 +178,8 @@ static struct inc_blob *widen(struct inc_hf_builder *b, struct inc_tensor *tenso
     return blob;
 }
 
-struct inc_value *inc_hf_weight(struct inc_hf_builder *b, const char *name, int rank, const int64_t *dims, int shaped_rank,
-                                const int64_t *shaped)
+struct inc_value *inc_hf_weight(struct inc_hf_builder *b, const char *name, int rank, const int64_t *dims,
+                                int shaped_rank, const int64_t *shaped)
 {
     const struct inc_safetensor *found = find_weight(b, name, rank, dims);
     if (found == NULL) return NULL;
@@ -206,7 +207,8 @@ static struct inc_value *matrix(struct inc_hf_builder *b, const char *path, int6
 
 /* ---- blocks ------------------------------------------------------------------------------------------------------ */
 
-struct inc_value *inc_hf_linear(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t in, int64_t out)
+struct inc_value *inc_hf_linear(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t in,
+                                int64_t out)
 {
     struct inc_value *weight = matrix(b, path, out, in);
     struct inc_value *product = inc_hf_op(b, INC_OP_MATMUL, inc_hf_name(b, "__module.%s/aten::linear/MatMul", path), 2,
@@ -216,7 +218,8 @@ struct inc_value *inc_hf_linear(struct inc_hf_builder *b, const char *path, stru
     return inc_hf_add(b, inc_hf_name(b, "__module.%s/aten::linear/Add", path), product, bias);
 }
 
-struct inc_value *inc_hf_layer_norm(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t dim, double eps)
+struct inc_value *inc_hf_layer_norm(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t dim,
+                                    double eps)
 {
     struct inc_value *axes = inc_hf_integers(b, INC_I32, 1, (int64_t[]){-1});
     struct inc_value *norm = inc_hf_op(b, INC_OP_MVN, inc_hf_name(b, "__module.%s/aten::layer_norm/MVN", path), 2,
@@ -226,8 +229,9 @@ struct inc_value *inc_hf_layer_norm(struct inc_hf_builder *b, const char *path, 
     inc_attr_set_bool(norm->node, "normalize_variance", true);
     fail(b, inc_attr_set_string(b->graph, norm->node, "eps_mode", "INSIDE_SQRT"));
     struct inc_value *weight = vector(b, path, "weight", dim);
-    struct inc_value *scaled = inc_hf_op(b, INC_OP_MULTIPLY, inc_hf_name(b, "__module.%s/aten::layer_norm/Multiply_1", path),
-                                         2, (struct inc_value *[]){norm, weight});
+    struct inc_value *scaled =
+        inc_hf_op(b, INC_OP_MULTIPLY, inc_hf_name(b, "__module.%s/aten::layer_norm/Multiply_1", path), 2,
+                  (struct inc_value *[]){norm, weight});
     struct inc_value *bias = vector(b, path, "bias", dim);
     return inc_hf_add(b, inc_hf_name(b, "__module.%s/aten::layer_norm/Add", path), scaled, bias);
 }
@@ -239,7 +243,8 @@ static struct inc_value *convert(struct inc_hf_builder *b, const char *name, str
     return value;
 }
 
-struct inc_value *inc_hf_embedding(struct inc_hf_builder *b, const char *path, struct inc_value *ids, int64_t rows, int64_t dim)
+struct inc_value *inc_hf_embedding(struct inc_hf_builder *b, const char *path, struct inc_value *ids, int64_t rows,
+                                   int64_t dim)
 {
     struct inc_value *table = matrix(b, path, rows, dim);
     struct inc_value *narrow = convert(b, inc_hf_name(b, "__module.%s/aten::embedding/Convert", path), ids, INC_I32);
@@ -283,25 +288,29 @@ static struct inc_value *unsqueeze(struct inc_hf_builder *b, const char *name, s
 struct inc_value *inc_hf_padding_mask(struct inc_hf_builder *b, struct inc_value *shape, struct inc_value *mask)
 {
     static const int64_t batch[] = {0}, length[] = {1, 1}, ones[] = {1};
-    struct inc_value *wide = unsqueeze(b, "aten::unsqueeze/Unsqueeze_1", unsqueeze(b, "aten::unsqueeze/Unsqueeze", mask, 1), 2);
+    struct inc_value *wide =
+        unsqueeze(b, "aten::unsqueeze/Unsqueeze_1", unsqueeze(b, "aten::unsqueeze/Unsqueeze", mask, 1), 2);
     struct inc_value *parts[3];
     parts[0] = pick_dims(b, shape, 1, batch);
     parts[1] = inc_hf_integers(b, INC_I64, 1, ones);
     parts[2] = pick_dims(b, shape, 2, length);
     struct inc_value *target = inc_hf_op(b, INC_OP_CONCAT, "prim::ListConstruct/SequenceMark", 3, parts);
     if (target != NULL) inc_attr_set_int(target->node, "axis", 0);
-    struct inc_value *full = inc_hf_op(b, INC_OP_BROADCAST, "aten::expand/Broadcast", 2, (struct inc_value *[]){wide, target});
+    struct inc_value *full =
+        inc_hf_op(b, INC_OP_BROADCAST, "aten::expand/Broadcast", 2, (struct inc_value *[]){wide, target});
     if (full == NULL) return NULL;
     fail(b, inc_attr_set_string(b->graph, full->node, "mode", "bidirectional"));
     struct inc_value *kept = convert(b, "aten::to/Convert_1", full, INC_F32);
     struct inc_value *one = float_constant(b, 4, 1.0f);
-    struct inc_value *inverted = inc_hf_op(b, INC_OP_SUBTRACT, "aten::sub/Subtract", 2, (struct inc_value *[]){one, kept});
+    struct inc_value *inverted =
+        inc_hf_op(b, INC_OP_SUBTRACT, "aten::sub/Subtract", 2, (struct inc_value *[]){one, kept});
     struct inc_value *masked = convert(b, "aten::to/Convert_2", inverted, INC_BOOL);
     struct inc_value *lowest = float_constant(b, 0, -FLT_MAX);
     return inc_hf_op(b, INC_OP_SELECT, "aten::masked_fill/Select", 3, (struct inc_value *[]){masked, lowest, inverted});
 }
 
-static struct inc_value *reshape(struct inc_hf_builder *b, const char *name, struct inc_value *x, int n, const int64_t *dims)
+static struct inc_value *reshape(struct inc_hf_builder *b, const char *name, struct inc_value *x, int n,
+                                 const int64_t *dims)
 {
     struct inc_value *shape = inc_hf_integers(b, INC_I64, n, dims);
     struct inc_value *value = inc_hf_op(b, INC_OP_RESHAPE, name, 2, (struct inc_value *[]){x, shape});
@@ -326,9 +335,10 @@ struct inc_value *inc_hf_attention(struct inc_hf_builder *b, const char *path, s
         inputs[i] = swap_heads(b, swap, reshape(b, view, qkv[i], 4, (int64_t[]){0, 0, heads, head_dim}));
     }
     inputs[3] = mask;
-    struct inc_value *mixed =
-        inc_hf_op(b, INC_OP_SDPA,
-                  inc_hf_name(b, "__module.%s/aten::scaled_dot_product_attention/ScaledDotProductAttention", path), 4, inputs);
+    struct inc_value *mixed = inc_hf_op(
+        b, INC_OP_SDPA,
+        inc_hf_name(b, "__module.%s/aten::scaled_dot_product_attention/ScaledDotProductAttention", path), 4, inputs);
     struct inc_value *back = swap_heads(b, inc_hf_name(b, "__module.%s/aten::transpose/Transpose_3", path), mixed);
-    return reshape(b, inc_hf_name(b, "__module.%s/aten::reshape/Reshape", path), back, 3, (int64_t[]){0, 0, heads * head_dim});
+    return reshape(b, inc_hf_name(b, "__module.%s/aten::reshape/Reshape", path), back, 3,
+                   (int64_t[]){0, 0, heads * head_dim});
 }

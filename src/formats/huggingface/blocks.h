@@ -22,7 +22,7 @@ struct inc_hf_builder {
     enum incise_status status;
 };
 
-/* A family: makes the graph from config.json and the weights. `ignored` ends with NULL: tensors that need not be used. */
+/* A family: makes the graph from config.json and the weights. `ignored`: tensors that need not be used, then NULL. */
 struct inc_hf_family {
     const char *model_type;
     const char *const *prefixes; /* that tensor names may have, "" among them; ends with NULL */
@@ -40,8 +40,8 @@ struct inc_value *inc_hf_input(struct inc_hf_builder *b, const char *name);
 /* Result; its value gets the tensor name `name`. */
 void inc_hf_output(struct inc_hf_builder *b, struct inc_value *value, const char *name);
 /* The tensor prefix + `name` of exactly these dims, as f32 constant "self.<name>" of shape `shaped` (same elements). */
-struct inc_value *inc_hf_weight(struct inc_hf_builder *b, const char *name, int rank, const int64_t *dims, int shaped_rank,
-                                const int64_t *shaped);
+struct inc_value *inc_hf_weight(struct inc_hf_builder *b, const char *name, int rank, const int64_t *dims,
+                                int shaped_rank, const int64_t *shaped);
 /* A constant list of `n` integers (type i64 or i32), a scalar for n = -1. */
 struct inc_value *inc_hf_integers(struct inc_hf_builder *b, enum inc_type type, int n, const int64_t *values);
 struct inc_value *inc_hf_op(struct inc_hf_builder *b, enum inc_op op, const char *name, uint32_t n_inputs,
@@ -53,10 +53,13 @@ const char *inc_hf_name(struct inc_hf_builder *b, const char *format, ...) __att
 /* ---- blocks ---- */
 
 /* x [B,S,in] -> [B,S,out] */
-struct inc_value *inc_hf_linear(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t in, int64_t out);
-struct inc_value *inc_hf_layer_norm(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t dim, double eps);
+struct inc_value *inc_hf_linear(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t in,
+                                int64_t out);
+struct inc_value *inc_hf_layer_norm(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t dim,
+                                    double eps);
 /* ids [B,S] -> [B,S,dim] */
-struct inc_value *inc_hf_embedding(struct inc_hf_builder *b, const char *path, struct inc_value *ids, int64_t rows, int64_t dim);
+struct inc_value *inc_hf_embedding(struct inc_hf_builder *b, const char *path, struct inc_value *ids, int64_t rows,
+                                   int64_t dim);
 /* `shape` [B,S] -> 0..S-1 as [1,S], S <= max */
 struct inc_value *inc_hf_positions(struct inc_hf_builder *b, const char *path, struct inc_value *shape, int64_t max);
 /* mask [B,S] of 1 and 0, and its shape -> additive f32 mask [B,1,S,S], 0 or the lowest float */

@@ -12,7 +12,8 @@
 
 static const struct inc_hf_family *const families[] = {&inc_hf_bert};
 
-static enum incise_status make_path(const struct inc_ctx *ctx, const char *folder, const char *name, char path[MAX_PATH])
+static enum incise_status make_path(const struct inc_ctx *ctx, const char *folder, const char *name,
+                                    char path[MAX_PATH])
 {
     int n = snprintf(path, MAX_PATH, "%s/%s", folder, name);
     if (n > 0 && n < MAX_PATH) return INCISE_OK;
@@ -52,12 +53,14 @@ static enum incise_status check_unused(const struct inc_hf_builder *b, const str
         bool known = b->used[i];
         for (size_t k = 0; !known && family->ignored[k] != NULL; k++)
             known = strncmp(name, b->prefix, n_prefix) == 0 && strcmp(name + n_prefix, family->ignored[k]) == 0;
-        if (!known) return inc_fail(b->ctx, INCISE_ERROR_DATA, "%s: tensor '%s' has no place in the model", b->label, name);
+        if (!known)
+            return inc_fail(b->ctx, INCISE_ERROR_DATA, "%s: tensor '%s' has no place in the model", b->label, name);
     }
     return INCISE_OK;
 }
 
-static enum incise_status build(struct inc_hf_builder *b, const struct inc_hf_family *family, const struct inc_json *config)
+static enum incise_status build(struct inc_hf_builder *b, const struct inc_hf_family *family,
+                                const struct inc_json *config)
 {
     b->used = inc_alloc_zero(b->ctx, b->file.n_tensors + 1, sizeof *b->used);
     if (b->used == NULL) return inc_fail_memory(b->ctx, b->file.n_tensors, b->label);

@@ -85,7 +85,8 @@ static enum incise_status parse_descr(struct npy_parser *p)
             return INCISE_OK;
         }
     }
-    return inc_fail(p->ctx, INCISE_ERROR_DATA, "%s: type '%.*s' is not supported", p->label, n < 32 ? (int)n : 32, text);
+    return inc_fail(p->ctx, INCISE_ERROR_DATA, "%s: type '%.*s' is not supported", p->label, n < 32 ? (int)n : 32,
+                    text);
 }
 
 static enum incise_status parse_order(struct npy_parser *p)
@@ -196,7 +197,8 @@ enum incise_status inc_npy_read_memory(const struct inc_ctx *ctx, const char *la
     return INCISE_OK;
 }
 
-enum incise_status inc_npy_read(const struct inc_ctx *ctx, const char *path, size_t max_bytes, struct inc_tensor *tensor)
+enum incise_status inc_npy_read(const struct inc_ctx *ctx, const char *path, size_t max_bytes,
+                                struct inc_tensor *tensor)
 {
     struct inc_file file;
     struct inc_tensor parsed;

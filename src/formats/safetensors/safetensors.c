@@ -35,8 +35,8 @@ static enum incise_status check_entries(const struct inc_ctx *ctx, const char *l
                             e->name, (unsigned long long)e->begin, (unsigned long long)e->end, (unsigned long long)at,
                             data_bytes);
         if (!inc_tensor_count(e->rank, e->dims, e->type, &count, &bytes) || bytes != e->end - e->begin)
-            return inc_fail(ctx, INCISE_ERROR_DATA, "%s: tensor '%s': its shape does not need %llu bytes", label, e->name,
-                            (unsigned long long)(e->end - e->begin));
+            return inc_fail(ctx, INCISE_ERROR_DATA, "%s: tensor '%s': its shape does not need %llu bytes", label,
+                            e->name, (unsigned long long)(e->end - e->begin));
         at = e->end;
     }
     if (at != data_bytes)
@@ -55,8 +55,8 @@ static enum incise_status check_booleans(const struct inc_ctx *ctx, const char *
     return INCISE_OK;
 }
 
-/* Moves the tensors' bytes, found at `data`, to the start of the memory; or, when one would lie unaligned to its element
- * size there, into new memory with 64-byte steps. Then entry i's bytes are at offsets[i]. */
+/* Moves the tensors' bytes, found at `data`, to the start of the memory; or, when one would lie unaligned to its
+ * element size there, into new memory with 64-byte steps. Then entry i's bytes are at offsets[i]. */
 static enum incise_status place_data(struct inc_safetensors *file, const struct inc_safetensors_header *header,
                                      const unsigned char *data, size_t data_bytes, size_t *offsets)
 {

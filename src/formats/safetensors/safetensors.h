@@ -21,8 +21,8 @@ struct inc_safetensors {
     size_t n_tensors;
 };
 
-/* Reads the file at `path` of at most `max_bytes`. INCISE_ERROR_DATA unless all of it is valid: header of at most 100 MB
- * that starts with '{', no key twice, known types (F32 F16 BF16 F64, I8..I64, U8..U64, BOOL), sizes that agree with
+/* Reads the file at `path` of at most `max_bytes`. INCISE_ERROR_DATA unless all of it is valid: header of at most 100
+ * MB that starts with '{', no key twice, known types (F32 F16 BF16 F64, I8..I64, U8..U64, BOOL), sizes that agree with
  * shapes, tensors without holes or overlaps from the first to the last byte. Values of floats are not checked. */
 enum incise_status inc_safetensors_open(const struct inc_ctx *ctx, const char *path, size_t max_bytes,
                                         struct inc_safetensors *file) __attribute__((warn_unused_result));

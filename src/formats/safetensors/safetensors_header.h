@@ -19,8 +19,8 @@ struct inc_safetensors_header {
     size_t n_entries, capacity;
 };
 
-/* A strict parser of just this JSON. Refuses everything else: other keys or value types, a key of an entry twice, NUL or
- * invalid UTF-8 in a name, text after the closing brace except spaces. Equal tensor names are left to the caller. */
+/* A strict parser of just this JSON. Refuses everything else: other keys or value types, a key of an entry twice, NUL
+ * or invalid UTF-8 in a name, text after the closing brace except spaces. Equal tensor names are left to the caller. */
 enum incise_status inc_safetensors_parse(const struct inc_ctx *ctx, const char *label, const char *text, size_t length,
                                          struct inc_arena *arena, struct inc_safetensors_header *header)
     __attribute__((warn_unused_result));
