@@ -145,7 +145,8 @@ def elementwise(w):
         w.case(f"{op}-i32", op, "opset1", [i(4, 3, low=0, dtype=np.int32), i(3, low=1, high=6, dtype=np.int32)])
         w.case(f"{op}-i64", op, "opset1", [i(3, 4, low=0), i(3, 1, low=1, high=5)])
     w.case("Add-none", "Add", "opset1", [f(3, 2), f(3, 2)], {"auto_broadcast": "none"})
-    w.case("Divide-floor", "Divide", "opset1", [ids(7, -7, 7, -7, 6, 0, -1, -6), ids(2, 2, -2, -2, 3, 5, 9, 3)], folded=True)
+    w.case("Divide-floor", "Divide", "opset1",
+           [ids(7, -7, 7, -7, 6, 0, -1, -6), ids(2, 2, -2, -2, 3, 5, 9, 3)], folded=True)
     w.case("Divide-truncate", "Divide", "opset1",
            [ids(7, -7, 7, -7, 6, 0, -1, -6), ids(2, 2, -2, -2, 3, 5, 9, 3)], {"m_pythondiv": False})
     w.case("Divide-zero", "Divide", "opset1", [np.float32([1, -1, 0, 4]), np.float32([0, 0, 2, -0.0])])
@@ -153,6 +154,8 @@ def elementwise(w):
     w.case("Power-square", "Power", "opset1", [f(3, 4), n(2.0, np.float32)], constant=(1,))
     w.case("Power-odd", "Power", "opset1", [f(3, 4), n(3.0, np.float32)])
     w.case("Power-i32", "Power", "opset1", [i(3, 4, dtype=np.int32), ids(0, 1, 2, 3, dtype=np.int32)])
+    w.case("Power-negative", "Power", "opset1",
+           [ids(2, 1, -1, -1, dtype=np.int32), ids(-1, -2, -3, -4, dtype=np.int32)])
     for op in "Equal NotEqual Greater GreaterEqual Less LessEqual".split():
         x = f(3, 4)
         y = np.where(rng.random((3, 4)) < 0.5, x, f(3, 4))
@@ -167,7 +170,8 @@ def elementwise(w):
     for op in "BitwiseAnd BitwiseOr".split():
         w.case(f"{op}-boolean", op, "opset13", [b(1, 1, 4, 5), b(2, 1, 1, 5)])
         w.case(f"{op}-i32", op, "opset13", [i(4, 5, dtype=np.int32), i(5, dtype=np.int32)])
-        w.case(f"{op}-u8", op, "opset13", [i(4, 5, low=0, high=256, dtype=np.uint8), i(1, low=0, high=256, dtype=np.uint8)])
+        w.case(f"{op}-u8", op, "opset13",
+               [i(4, 5, low=0, high=256, dtype=np.uint8), i(1, low=0, high=256, dtype=np.uint8)])
     w.case("BitwiseNot-boolean", "BitwiseNot", "opset13", [b(9)])
     w.case("BitwiseNot-i32", "BitwiseNot", "opset13", [i(9, dtype=np.int32)])
     w.case("BitwiseNot-u8", "BitwiseNot", "opset13", [i(9, low=0, high=256, dtype=np.uint8)])
@@ -199,17 +203,22 @@ def unary(w):
     w.case("Convert-f32-u8", "Convert", "opset1", [np.abs(fractions)], {"destination_type": "u8"})
     for source in (np.int64, np.int32, np.int8):
         for to in "f32 i32 i64 boolean".split():
-            w.case(f"Convert-{TYPES[np.dtype(source).name]}-{to}", "Convert", "opset1", [i(9, low=-100, high=100, dtype=source)], {"destination_type": to})
-    w.case("Convert-i32-u8-wraps", "Convert", "opset1", [ids(-1, 256, 255, 1000, -300, dtype=np.int32)], {"destination_type": "u8"})
-    w.case("Convert-i32-i8-wraps", "Convert", "opset1", [ids(-1, 128, 255, 1000, -300, dtype=np.int32)], {"destination_type": "i8"})
+            w.case(f"Convert-{TYPES[np.dtype(source).name]}-{to}", "Convert", "opset1",
+                   [i(9, low=-100, high=100, dtype=source)], {"destination_type": to})
+    w.case("Convert-i32-u8-wraps", "Convert", "opset1", [ids(-1, 256, 255, 1000, -300, dtype=np.int32)],
+           {"destination_type": "u8"})
+    w.case("Convert-i32-i8-wraps", "Convert", "opset1", [ids(-1, 128, 255, 1000, -300, dtype=np.int32)],
+           {"destination_type": "i8"})
     w.case("Convert-u8-f32", "Convert", "opset1", [i(9, low=0, high=256, dtype=np.uint8)], {"destination_type": "f32"})
     w.case("Convert-boolean-f32", "Convert", "opset1", [b(9)], {"destination_type": "f32"})
     w.case("Convert-boolean-i64", "Convert", "opset1", [b(9)], {"destination_type": "i64"})
     w.case("Convert-f16-f32", "Convert", "opset1", [f(9).astype(np.float16)], {"destination_type": "f32"}, (0,))
     w.case("Convert-f64-f32", "Convert", "opset1", [f(9).astype(np.float64)], {"destination_type": "f32"}, (0,))
     w.case("Convert-u4-f32", "Convert", "opset1", [Packed("u4", [3, 5], list(range(15)))], {"destination_type": "f32"})
-    w.case("Convert-i4-f32", "Convert", "opset1", [Packed("i4", [3, 5], list(range(-8, 7)))], {"destination_type": "f32"})
-    w.case("Convert-bf16-f32", "Convert", "opset1", [Packed("bf16", [4], [1.0, -2.5, 0.15625, 3.0])], {"destination_type": "f32"})
+    w.case("Convert-i4-f32", "Convert", "opset1", [Packed("i4", [3, 5], list(range(-8, 7)))],
+           {"destination_type": "f32"})
+    w.case("Convert-bf16-f32", "Convert", "opset1", [Packed("bf16", [4], [1.0, -2.5, 0.15625, 3.0])],
+           {"destination_type": "f32"})
     def c(value):
         return np.array(value, np.float32)
     w.case("FakeQuantize-tensor", "FakeQuantize", "opset1",
@@ -217,8 +226,13 @@ def unary(w):
     w.case("FakeQuantize-rescale", "FakeQuantize", "opset1",
            [f(4, 30, low=-3, high=3), c(-2.1), c(2.05), c(-1), c(3)], {"levels": 16}, (1, 2, 3, 4))
     w.case("FakeQuantize-channel", "FakeQuantize", "opset1",
-           [f(3, 10), f(3, 1, low=-2, high=-1), f(3, 1, low=1, high=2), f(3, 1, low=-2, high=-1), f(3, 1, low=1, high=2)],
+           [f(3, 10), f(3, 1, low=-2, high=-1), f(3, 1, low=1, high=2),
+            f(3, 1, low=-2, high=-1), f(3, 1, low=1, high=2)],
            {"levels": 255}, (1, 2, 3, 4))
+    w.case("FakeQuantize-swapped", "FakeQuantize", "opset1",
+           [f(20), c(1), c(-1), c(-1), c(1)], {"levels": 256}, (1, 2, 3, 4))
+    w.case("FakeQuantize-ties", "FakeQuantize", "opset1",
+           [c([0.5, 1.5, 2.5, 3.5, 254.5]), c(0), c(255), c(0), c(255)], {"levels": 256}, (1, 2, 3, 4))
     w.case("FakeQuantize-mixed", "FakeQuantize", "opset1",
            [f(2, 3, 10), c([[-1.5]]), c([[1.5]]), f(1, 10, low=-2, high=-1), f(1, 10, low=1, high=2)],
            {"levels": 256}, (1, 2, 3, 4))
@@ -254,6 +268,7 @@ def linear(w):
     sdpa("causal", q, f(2, 3, 4, 8), f(2, 3, 4, 8), causal=True)
     sdpa("causal-wide", q, k, v, causal=True)
     sdpa("causal-scale", q, k, v, n(0.0, np.float32), n(0.3, np.float32), causal=True)
+    sdpa("causal-hides-mask", q, k, v, f(2, 1, 4, 6), causal=True)  # the mask is not read
     sdpa("rank-3", f(2, 4, 8), f(2, 6, 8), f(2, 6, 8))
     sdpa("widths", f(1, 2, 3, 4), f(1, 2, 5, 4), f(1, 2, 5, 6))
 
@@ -265,7 +280,8 @@ def linear(w):
            {"eps": 1e-5, "eps_mode": "inside_sqrt", "normalize_variance": False}, (1,))
     for axis in (-1, 0, 1):
         w.case(f"Softmax8-{axis}", "Softmax", "opset8", [f(3, 4, 5, low=-4, high=4)], {"axis": axis})
-    w.case("Softmax8-hidden", "Softmax", "opset8", [np.float32([[0, 1, -65504, 2], [-np.inf, 1, 2, -np.inf]])], {"axis": 1})
+    w.case("Softmax8-hidden", "Softmax", "opset8", [np.float32([[0, 1, -65504, 2], [-np.inf, 1, 2, -np.inf]])],
+           {"axis": 1})
     for axis in (0, 2):
         w.case(f"Softmax1-{axis}", "Softmax", "opset1", [f(3, 4, 5, low=-4, high=4)], {"axis": axis})
     for mode in ("add", "max"):
@@ -279,8 +295,10 @@ def linear(w):
         w.case(f"{op}-two", op, opset, [f(2, 3, 4), ids(0, 2)], {"keep_dims": False}, (1,))
         w.case(f"{op}-all", op, opset, [f(2, 3, 4), ids(0, 1, 2)], {"keep_dims": False}, (1,))
         w.case(f"{op}-scalar-axis", op, opset, [f(3, 4), n(0)], {"keep_dims": True}, (1,))
+        w.case(f"{op}-empty", op, opset, [f(2, 0), ids(1)], {"keep_dims": False}, (1,))
         if op != "ReduceL2":
             w.case(f"{op}-i32", op, opset, [i(3, 5, low=1, high=6, dtype=np.int32), ids(1)], {"keep_dims": False}, (1,))
+    w.case("ReduceMean-negative", "ReduceMean", "opset1", [ids(-3, -4, dtype=np.int32), ids(0)], {"keep_dims": False}, (1,))
     for exclusive in (False, True):
         for reverse in (False, True):
             w.case(f"CumSum-{exclusive}-{reverse}", "CumSum", "opset3", [f(2, 5, 3), n(1)],
@@ -329,7 +347,8 @@ def movement(w):
     def strided(name, data, first, last, strides, **masks):
         attrs = {f"{key}_mask": masks.get(key, [0] * (len(first) if key in ("begin", "end") else 0))
                  for key in ("begin", "end", "new_axis", "shrink_axis", "ellipsis")}
-        w.case(f"StridedSlice-{name}", "StridedSlice", "opset1", [data, ids(*first), ids(*last), ids(*strides)], attrs, (1, 2, 3))
+        w.case(f"StridedSlice-{name}", "StridedSlice", "opset1",
+               [data, ids(*first), ids(*last), ids(*strides)], attrs, (1, 2, 3))
     strided("plain", f(4, 6), [1, 2], [3, 5], [1, 1])
     strided("masks", f(4, 6), [1, 2], [3, 5], [1, 1], begin=[1, 0], end=[0, 1])
     strided("steps", f(4, 9), [0, 8], [4, 0], [2, -3])
@@ -371,13 +390,16 @@ def movement(w):
     w.case("Tile-shorter", "Tile", "opset1", [f(2, 2, 3), ids(2)], constant=(1,))
     for mode in "constant edge reflect symmetric".split():
         w.case(f"Pad-{mode}", "Pad", "opset1", [f(3, 4), ids(2, 1), ids(1, 2)], {"pad_mode": mode}, (1, 2))
-    w.case("Pad-value", "Pad", "opset1", [f(3, 4), ids(0, 1), ids(1, 0), n(7.5, np.float32)], {"pad_mode": "constant"}, (1, 2, 3))
-    w.case("Pad-i32", "Pad", "opset1", [i(3, dtype=np.int32), ids(1), ids(2), n(-1, np.int32)], {"pad_mode": "constant"}, (1, 2, 3))
+    w.case("Pad-value", "Pad", "opset1", [f(3, 4), ids(0, 1), ids(1, 0), n(7.5, np.float32)],
+           {"pad_mode": "constant"}, (1, 2, 3))
+    w.case("Pad-i32", "Pad", "opset1", [i(3, dtype=np.int32), ids(1), ids(2), n(-1, np.int32)],
+           {"pad_mode": "constant"}, (1, 2, 3))
     w.case("Pad12-negative", "Pad", "opset12", [f(4, 5), ids(-1, 1), ids(1, -2)], {"pad_mode": "constant"}, (1, 2))
     w.case("Pad12-edge", "Pad", "opset12", [f(3, 4), ids(1, 0), ids(0, 1)], {"pad_mode": "edge"}, (1, 2))
 
     def span(name, start, stop, step, to, dtype):
-        w.case(f"Range-{name}", "Range", "opset4", [n(start, dtype), n(stop, dtype), n(step, dtype)], {"output_type": to})
+        w.case(f"Range-{name}", "Range", "opset4", [n(start, dtype), n(stop, dtype), n(step, dtype)],
+               {"output_type": to})
     span("i64", 2, 11, 3, "i64", np.int64)
     span("back", 5, -3, -2, "i32", np.int32)
     span("f32", 0.5, 3.1, 0.7, "f32", np.float32)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The reference evaluator at its edges: bad input, empty tensors, limits, feeds, what a failure leaves behind. */
+#include <float.h>
 #include <math.h>
 #include <pthread.h>
 #include <string.h>
@@ -66,8 +67,8 @@ static void infer(struct inc_graph *graph)
 }
 
 /* Evaluates one value from at most one feed. */
-static enum incise_status eval(const struct inc_graph *graph, const struct inc_value *fed, const struct inc_tensor *feed,
-                               const struct inc_value *value, struct inc_tensor *out)
+static enum incise_status eval(const struct inc_graph *graph, const struct inc_value *fed,
+                               const struct inc_tensor *feed, const struct inc_value *value, struct inc_tensor *out)
 {
     struct inc_feed feeds[1], wanted[1] = {{.value = value}};
     test_clear_error();
@@ -110,7 +111,8 @@ static void ids_outside_the_table_are_named(void **state)
     const int64_t zero = 0, good[] = {3, -4}, high[] = {0, 4}, low[] = {-5, 0};
     struct inc_graph *graph = new_graph(test_ctx());
     struct inc_value *ids = parameter(graph, INC_I64, DIMS(2));
-    struct inc_value *axis = constant(graph, INC_I64, &zero, SCALAR), *data = constant(graph, INC_F32, table, DIMS(4, 2));
+    struct inc_value *axis = constant(graph, INC_I64, &zero, SCALAR);
+    struct inc_value *data = constant(graph, INC_F32, table, DIMS(4, 2));
     struct inc_value *rows = add(graph, INC_OP_GATHER, "embeddings", data, ids, axis, NULL);
     struct inc_value *old = add(graph, INC_OP_GATHER7, "old", data, ids, axis, NULL);
     struct inc_tensor out, feed = tensor(INC_I64, good, DIMS(2));
@@ -213,8 +215,10 @@ static void masked_rows_give_zero(void **state)
     struct inc_value *query = constant(graph, INC_F32, q, DIMS(1, 2, 2));
     struct inc_value *key = constant(graph, INC_F32, k, DIMS(1, 3, 2));
     struct inc_value *value = constant(graph, INC_F32, v, DIMS(1, 3, 2));
-    struct inc_value *a = add(graph, INC_OP_SDPA, NULL, query, key, value, constant(graph, INC_F32, mask, DIMS(2, 3)));
-    struct inc_value *b = add(graph, INC_OP_SDPA, NULL, query, key, value, constant(graph, INC_BOOL, allowed, DIMS(2, 3)));
+    struct inc_value *bias = constant(graph, INC_F32, mask, DIMS(2, 3));
+    struct inc_value *choice = constant(graph, INC_BOOL, allowed, DIMS(2, 3));
+    struct inc_value *a = add(graph, INC_OP_SDPA, NULL, query, key, value, bias);
+    struct inc_value *b = add(graph, INC_OP_SDPA, NULL, query, key, value, choice);
     struct inc_tensor out;
     infer(graph);
     assert_int_equal(eval(graph, NULL, NULL, a, &out), INCISE_OK);
@@ -235,7 +239,8 @@ static void empty_tensors(void **state)
     struct inc_value *full = constant(graph, INC_F32, six, DIMS(3, 2));
     struct inc_value *rows = parameter(graph, INC_F32, DIMS(0, 3)), *axis = constant(graph, INC_I64, &one, SCALAR);
     struct inc_value *no_rows = add(graph, INC_OP_MATMUL, NULL, rows, full, NULL, NULL);
-    struct inc_value *columns = add(graph, INC_OP_TRANSPOSE, NULL, rows, constant(graph, INC_I64, NULL, DIMS(0)), NULL, NULL);
+    struct inc_value *reverse = constant(graph, INC_I64, NULL, DIMS(0));
+    struct inc_value *columns = add(graph, INC_OP_TRANSPOSE, NULL, rows, reverse, NULL, NULL);
     struct inc_value *sum = add(graph, INC_OP_REDUCE_SUM, NULL, columns, axis, NULL, NULL);
     struct inc_value *product = add(graph, INC_OP_MATMUL, NULL, columns, rows, NULL, NULL);
     struct inc_value *max = add(graph, INC_OP_REDUCE_MAX, NULL, columns, axis, NULL, NULL);
@@ -252,7 +257,7 @@ static void empty_tensors(void **state)
     assert_int_equal(eval(graph, rows, &feed, product, &out), INCISE_OK);
     expect_floats(&out, (float[9]){0}, 9);
     assert_int_equal(eval(graph, rows, &feed, max, &out), INCISE_OK);
-    expect_floats(&out, (float[]){-INFINITY, -INFINITY, -INFINITY}, 3);
+    expect_floats(&out, (float[]){-FLT_MAX, -FLT_MAX, -FLT_MAX}, 3);
     assert_int_equal(eval(graph, rows, &feed, doubled, &out), INCISE_OK);
     expect_floats(&out, NULL, 0);
     inc_graph_destroy(graph);
@@ -405,10 +410,12 @@ static struct inc_value *mixed_graph(struct inc_graph *graph, struct inc_value *
     static const float weights[12] = {1, -1, 2, 0, 1, 3, 2, 2, -2, 1, 0, 1};
     static const int64_t minus_one = -1, shape[] = {0, -1};
     *in = parameter(graph, INC_F32, DIMS(2, 3));
-    struct inc_value *product = add(graph, INC_OP_MATMUL, NULL, *in, constant(graph, INC_F32, weights, DIMS(3, 4)), NULL, NULL);
+    struct inc_value *weight = constant(graph, INC_F32, weights, DIMS(3, 4));
+    struct inc_value *product = add(graph, INC_OP_MATMUL, NULL, *in, weight, NULL, NULL);
     struct inc_value *sum = add(graph, INC_OP_REDUCE_SUM, NULL, product,
                                 constant(graph, INC_I64, &minus_one, SCALAR), NULL, NULL);
-    struct inc_value *flat = add(graph, INC_OP_RESHAPE, NULL, sum, constant(graph, INC_I64, shape, DIMS(2)), NULL, NULL);
+    struct inc_value *pattern = constant(graph, INC_I64, shape, DIMS(2));
+    struct inc_value *flat = add(graph, INC_OP_RESHAPE, NULL, sum, pattern, NULL, NULL);
     inc_attr_set_bool(flat->node, "special_zero", true);
     struct inc_value *target = add(graph, INC_OP_SHAPE_OF, NULL, product, NULL, NULL, NULL);
     struct inc_value *wide = add(graph, INC_OP_BROADCAST, NULL, flat, target, NULL, NULL);

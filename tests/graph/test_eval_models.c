@@ -19,7 +19,8 @@ static void read_npy(const char *folder, const char *file, struct inc_tensor *te
 }
 
 /* Largest difference over the real tokens, relative to the largest output. */
-static double largest_error(const struct inc_tensor *got, const struct inc_tensor *expected, const struct inc_tensor *mask)
+static double largest_error(const struct inc_tensor *got, const struct inc_tensor *expected,
+                            const struct inc_tensor *mask)
 {
     double error = 0, scale = 0;
     assert_int_equal(got->rank, 3);

@@ -31,7 +31,7 @@ struct op_cases {
 void op_cases_load(struct op_cases *cases);
 void op_cases_free(struct op_cases *cases);
 
-/* Copies `tensor`'s data into a new Constant, or makes a Parameter of its type and shape (all dims dynamic if asked). */
+/* Copies `tensor`'s data into a new Constant, or makes a Parameter of its type and shape (dims dynamic if asked). */
 struct inc_value *op_case_constant(struct inc_graph *graph, const struct inc_tensor *tensor);
 struct inc_value *op_case_parameter(struct inc_graph *graph, const struct inc_tensor *tensor, bool dynamic);
 /* The case as a graph: values of its inputs, and its node. */

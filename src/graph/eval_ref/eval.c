@@ -149,8 +149,8 @@ static enum incise_status take_feeds(struct run *run, const struct inc_feed *fee
  * itself, its rows take nothing. */
 static bool gathers_rows(const struct run *run, const struct inc_node *node, struct inc_weight *table)
 {
-    if ((node->op != INC_OP_GATHER && node->op != INC_OP_GATHER7 && node->op != INC_OP_GATHER1) || node->n_inputs != 3 ||
-        run->inner_feeds || !node->inputs[0] || !node->inputs[2])
+    if ((node->op != INC_OP_GATHER && node->op != INC_OP_GATHER7 && node->op != INC_OP_GATHER1) ||
+        node->n_inputs != 3 || run->inner_feeds || !node->inputs[0] || !node->inputs[2])
         return false;
     const struct inc_node *axis = node->inputs[2]->node;
     if (node->inputs[0]->node->op == INC_OP_CONSTANT || axis->op != INC_OP_CONSTANT ||
@@ -379,8 +379,8 @@ static enum incise_status deliver(struct run *run, struct inc_feed *wanted)
     return INCISE_OK;
 }
 
-static enum incise_status run_all(struct run *run, const struct inc_feed *feeds, size_t n_feeds, struct inc_feed *wanted,
-                                  size_t n_wanted)
+static enum incise_status run_all(struct run *run, const struct inc_feed *feeds, size_t n_feeds,
+                                  struct inc_feed *wanted, size_t n_wanted)
 {
     INC_TRY(index_nodes(run));
     INC_TRY(take_feeds(run, feeds, n_feeds));

@@ -74,7 +74,8 @@ void inc_eval_store_ints(struct inc_tensor *tensor, size_t first, size_t n, cons
     }
 }
 
-enum incise_status inc_eval_held(struct inc_eval *eval, const struct inc_node *node, uint32_t i, struct inc_tensor *held)
+enum incise_status inc_eval_held(struct inc_eval *eval, const struct inc_node *node, uint32_t i,
+                                 struct inc_tensor *held)
 {
     const struct inc_tensor *in = eval->in[i];
     enum inc_type type = inc_eval_held_type(in->type);

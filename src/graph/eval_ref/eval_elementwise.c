@@ -154,10 +154,10 @@ enum incise_status inc_eval_compare(struct inc_eval *eval, struct inc_node *node
     uint8_t *out = eval->out[0].data;
     INC_TRY(inc_walk_inputs(&walk, eval, node, last + 1));
     for (size_t r = 0; r < walk.runs; r++, inc_walk_next(&walk), out += walk.run) {
-        int64_t oa = walk.offset[0], ob = walk.offset[last], sa = walk.step[0], sb = walk.step[last];
-        if (floats) compare_run_f32(node->op, walk.run, (const float *)a + oa, sa, (const float *)b + ob, sb, out);
-        else if (u64) compare_run_u64(node->op, walk.run, (const uint64_t *)a + oa, sa, (const uint64_t *)b + ob, sb, out);
-        else compare_run_i64(node->op, walk.run, (const int64_t *)a + oa, sa, (const int64_t *)b + ob, sb, out);
+        int64_t n = walk.run, oa = walk.offset[0], ob = walk.offset[last], sa = walk.step[0], sb = walk.step[last];
+        if (floats) compare_run_f32(node->op, n, (const float *)a + oa, sa, (const float *)b + ob, sb, out);
+        else if (u64) compare_run_u64(node->op, n, (const uint64_t *)a + oa, sa, (const uint64_t *)b + ob, sb, out);
+        else compare_run_i64(node->op, n, (const int64_t *)a + oa, sa, (const int64_t *)b + ob, sb, out);
     }
     return INCISE_OK;
 }

@@ -68,8 +68,9 @@ enum incise_status inc_eval_gather(struct inc_eval *eval, struct inc_node *node)
     for (size_t i = 0; i < g.batches * g.picks; i++) {
         int64_t index = indices[i];
         if (index < (g.from_end ? -g.size : 0) || index >= g.size)
-            return inc_node_fail(eval->scratch_graph, node, "index %lld at position %zu is outside a table of %lld rows",
-                                 (long long)index, i, (long long)g.size);
+            return inc_node_fail(eval->scratch_graph, node,
+                                 "index %lld at position %zu is outside a table of %lld rows", (long long)index, i,
+                                 (long long)g.size);
     }
     size_t to = 0;
     for (size_t b = 0; b < g.batches; b++) {
@@ -164,7 +165,8 @@ enum incise_status inc_eval_pad(struct inc_eval *eval, struct inc_node *node)
     if (node->n_inputs > 3) {
         INC_TRY(inc_eval_held(eval, node, 3, &fill));
         if (fill.type != out->type || inc_tensor_elements(&fill) != 1)
-            return inc_node_fail(eval->scratch_graph, node, "the padding value must be one %s", inc_type_name(out->type));
+            return inc_node_fail(eval->scratch_graph, node, "the padding value must be one %s",
+                                 inc_type_name(out->type));
     }
     INC_TRY(pad_tables(eval, node, &in, mode, &tables));
     const void *value = fill.data ? fill.data : &zero;

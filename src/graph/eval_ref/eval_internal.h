@@ -81,7 +81,8 @@ static inline int64_t inc_walk_mul(int64_t a, int64_t b)
 /* Fills in rank, dims; strides are set by the caller or by inc_walk_broadcast, then inc_walk_start. */
 void inc_walk_init(struct inc_walk *walk, int rank, const int64_t *dims, int operands);
 /* Operand `k` is a row-major tensor of these dims, broadcast as numpy does; false if it does not fit the result. */
-bool inc_walk_broadcast(struct inc_walk *walk, int k, int rank, const int64_t *dims) __attribute__((warn_unused_result));
+bool inc_walk_broadcast(struct inc_walk *walk, int k, int rank, const int64_t *dims)
+    __attribute__((warn_unused_result));
 /* A started walk over output 0 with the first `operands` inputs broadcast to it. */
 enum incise_status inc_walk_inputs(struct inc_walk *walk, struct inc_eval *eval, const struct inc_node *node,
                                    int operands) __attribute__((warn_unused_result));

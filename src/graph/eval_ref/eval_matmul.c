@@ -77,7 +77,8 @@ static void multiply(const struct product *p, const float *a, const float *b, fl
     }
 }
 
-static void multiply_ints(const struct product *p, const int64_t *a, const int64_t *b, struct inc_tensor *out, size_t at)
+static void multiply_ints(const struct product *p, const int64_t *a, const int64_t *b, struct inc_tensor *out,
+                          size_t at)
 {
     for (size_t r = 0; r < p->a.rows; r++) {
         for (size_t c = 0; c < p->b.columns; c++) {

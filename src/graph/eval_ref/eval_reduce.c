@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ops over groups of elements along some axes: Reduce*, MVN, NormalizeL2, Softmax, CumSum. Sums are double or int64. */
+#include <float.h>
 #include <math.h>
 #include <strings.h>
 
@@ -74,8 +75,15 @@ static enum incise_status axis_groups(struct inc_eval *eval, const struct inc_no
 
 /* ---- Reduce ------------------------------------------------------------------------------------------------------ */
 
+/* What OpenVINO gives for no elements. */
+static double reduce_nothing(enum inc_op op)
+{
+    return op == INC_OP_REDUCE_PROD ? 1.0 : op == INC_OP_REDUCE_MAX ? -FLT_MAX : op == INC_OP_REDUCE_MIN ? FLT_MAX : 0.0;
+}
+
 static double reduce_floats(enum inc_op op, const float *in, const int64_t *inner, size_t n)
 {
+    if (n == 0) return reduce_nothing(op);
     double sum = op == INC_OP_REDUCE_PROD ? 1.0 : op == INC_OP_REDUCE_MAX ? -INFINITY
                  : op == INC_OP_REDUCE_MIN ? INFINITY : 0.0;
     for (size_t j = 0; j < n; j++) {
@@ -121,7 +129,8 @@ enum incise_status inc_eval_reduce(struct inc_eval *eval, struct inc_node *node)
         const float *in = inc_eval_floats(eval, node, 0);
         float *out = eval->out[0].data;
         if (!in) return INCISE_ERROR_MEMORY;
-        for (size_t i = 0; i < g.n_outer; i++) out[i] = (float)reduce_floats(node->op, in + g.outer[i], g.inner, g.n_inner);
+        for (size_t i = 0; i < g.n_outer; i++)
+            out[i] = (float)reduce_floats(node->op, in + g.outer[i], g.inner, g.n_inner);
         return INCISE_OK;
     }
     const int64_t *in = inc_eval_ints(eval, node, 0);
@@ -183,7 +192,8 @@ static enum incise_status run_groups(struct inc_eval *eval, const struct inc_nod
                                      group_fn *group, const struct normalization *p)
 {
     if (eval->out[0].type != INC_F32)
-        return inc_node_fail(eval->scratch_graph, node, "needs a float input, has %s", inc_type_name(eval->in[0]->type));
+        return inc_node_fail(eval->scratch_graph, node, "needs a float input, has %s",
+                             inc_type_name(eval->in[0]->type));
     const float *in = inc_eval_floats(eval, node, 0);
     float *out = eval->out[0].data;
     if (!in) return INCISE_ERROR_MEMORY;
