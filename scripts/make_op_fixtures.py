@@ -298,7 +298,8 @@ def linear(w):
         w.case(f"{op}-empty", op, opset, [f(2, 0), ids(1)], {"keep_dims": False}, (1,))
         if op != "ReduceL2":
             w.case(f"{op}-i32", op, opset, [i(3, 5, low=1, high=6, dtype=np.int32), ids(1)], {"keep_dims": False}, (1,))
-    w.case("ReduceMean-negative", "ReduceMean", "opset1", [ids(-3, -4, dtype=np.int32), ids(0)], {"keep_dims": False}, (1,))
+    w.case("ReduceMean-negative", "ReduceMean", "opset1", [ids(-3, -4, dtype=np.int32), ids(0)],
+           {"keep_dims": False}, (1,))
     for exclusive in (False, True):
         for reverse in (False, True):
             w.case(f"CumSum-{exclusive}-{reverse}", "CumSum", "opset3", [f(2, 5, 3), n(1)],

@@ -78,7 +78,12 @@ static enum incise_status axis_groups(struct inc_eval *eval, const struct inc_no
 /* What OpenVINO gives for no elements. */
 static double reduce_nothing(enum inc_op op)
 {
-    return op == INC_OP_REDUCE_PROD ? 1.0 : op == INC_OP_REDUCE_MAX ? -FLT_MAX : op == INC_OP_REDUCE_MIN ? FLT_MAX : 0.0;
+    switch (op) {
+    case INC_OP_REDUCE_PROD: return 1.0;
+    case INC_OP_REDUCE_MAX: return -FLT_MAX;
+    case INC_OP_REDUCE_MIN: return FLT_MAX;
+    default: return 0.0;
+    }
 }
 
 static double reduce_floats(enum inc_op op, const float *in, const int64_t *inner, size_t n)
