@@ -5,30 +5,16 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/context.h"
 #include "base/size.h"
+#include "bench.h"
 #include "kernels/attention/attention.h"
 #include "kernels/gemm/gemm_f32.h"
 
 #define SLAB 132 /* rows that go through all strips before the next rows: they stay in the L2 cache */
-#define ROUNDS 9
 
 static struct inc_ctx ctx;
-
-static double cpu_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-static uint64_t random_next(uint64_t *state)
-{
-    *state = *state * 6364136223846793005u + 1442695040888963407u;
-    return *state >> 33;
-}
 
 static float *random_floats(size_t n, uint64_t seed)
 {
@@ -69,26 +55,17 @@ static double peak(enum incise_isa isa)
     return best;
 }
 
-struct shape {
-    size_t m, n, k;
-};
-
 struct masked {
     const float *w;
-    size_t k, rows, columns; /* of a block */
-    double sparsity;
+    size_t k;
+    struct pattern pattern;
 };
 
-/* A block is dropped by a hash of its place. */
 static void masked_row(void *arg, size_t row, float *out)
 {
     const struct masked *masked = arg;
-    for (size_t i = 0; i < masked->k; i++) {
-        uint64_t place = (row / masked->rows) * 1000003u + i / masked->columns + 12345;
-        random_next(&place), random_next(&place);
-        const double draw = (double)(random_next(&place) % 100000) * 1e-5;
-        out[i] = draw < masked->sparsity ? 0.0f : masked->w[row * masked->k + i];
-    }
+    for (size_t i = 0; i < masked->k; i++)
+        out[i] = dropped(&masked->pattern, row, i) ? 0.0f : masked->w[row * masked->k + i];
 }
 
 static double gemm_rate(const struct inc_gemm_f32_kernel *kernel, const struct inc_gemm_f32_weights *weights, size_t m,
@@ -113,21 +90,19 @@ static double gemm_rate(const struct inc_gemm_f32_kernel *kernel, const struct i
 static void bench_gemm(const struct inc_gemm_f32_kernel *kernel, struct shape shape)
 {
     static const size_t columns[] = {32, 4, 1};
-    static const double sparsities[] = {0.3, 0.5, 0.7, 0.9};
     const double top = peak(kernel->isa);
     float *a = random_floats(shape.m * shape.k, 1), *w = random_floats(shape.n * shape.k, 2);
     float *c = random_floats(shape.m * shape.n, 3);
     double dense = 0;
     printf("gemm_f32 %s M=%zu N=%zu K=%zu, peak %.1f GFLOP/s\n", kernel->name, shape.m, shape.n, shape.k, top);
-    for (size_t i = 0; i < 1 + 3 * 4; i++) {
-        const size_t pattern = i ? (i - 1) / 4 : 0;
-        struct masked masked = {w, shape.k, 32, columns[pattern], i ? sparsities[(i - 1) % 4] : 0.0};
+    for (size_t i = 0; i < N_PATTERNS(3); i++) {
+        struct masked masked = {w, shape.k, pattern_at(columns, i)};
         struct inc_gemm_f32_weights weights;
         if (inc_gemm_f32_pack(&ctx, NULL, kernel, shape.n, shape.k, masked_row, &masked, &weights)) exit(71);
         const double rate = gemm_rate(kernel, &weights, shape.m, a, c);
         if (!i) dense = rate;
-        printf("  32x%-2zu %2.0f %%  %7.1f GFLOP/s  %3.0f %% of peak  x%.2f  (keeps %.3f)\n", columns[pattern],
-               100 * masked.sparsity, rate, top > 0 ? 100 * rate * weights.density / top : 0.0, rate / dense,
+        printf("  32x%-2zu %2.0f %%  %7.1f GFLOP/s  %3.0f %% of peak  x%.2f  (keeps %.3f)\n", masked.pattern.columns,
+               100 * masked.pattern.sparsity, rate, top > 0 ? 100 * rate * weights.density / top : 0.0, rate / dense,
                weights.density);
         inc_gemm_f32_release(&ctx, &weights);
     }

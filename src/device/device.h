@@ -12,9 +12,7 @@
 #include "base/threads.h"
 #include "graph/graph.h"
 #include "graph/weight.h"
-
-enum inc_act { INC_ACT_NONE, INC_ACT_RELU, INC_ACT_GELU_ERF, INC_ACT_GELU_TANH, INC_ACT_SILU, INC_ACT_TANH,
-               INC_ACT_SIGMOID };
+#include "kernels/act/act.h"
 
 /* Looks up the `act` attribute of a fused node: "none", "relu", "gelu_erf", ... False if there is none such. */
 bool inc_act_parse(const char *name, enum inc_act *act);

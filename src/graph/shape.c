@@ -15,9 +15,9 @@ enum incise_status inc_node_fail(const struct inc_graph *graph, const struct inc
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     const struct inc_op_info *op = &inc_ops[node->op];
-    return inc_fail(graph->ctx, INCISE_ERROR_DATA, "%s: layer %u '%s' (%s%s%s): %s", graph->source ? graph->source : "graph",
-                    (unsigned)node->id, node->name ? node->name : "", op->name, op->opset ? " " : "",
-                    op->opset ? op->opset : "", text);
+    return inc_fail(graph->ctx, INCISE_ERROR_DATA, "%s: layer %u '%s' (%s%s%s): %s",
+                    graph->source ? graph->source : "graph", (unsigned)node->id, node->name ? node->name : "", op->name,
+                    op->opset ? " " : "", op->opset ? op->opset : "", text);
 }
 
 static enum incise_status check_node(const struct inc_infer *infer, const struct inc_node *node)
@@ -50,7 +50,8 @@ enum incise_status inc_graph_infer(struct inc_graph *graph)
 
 /* ---- results --------------------------------------------------------------------------------------------------- */
 
-static enum incise_status check_dim(const struct inc_infer *infer, const struct inc_node *node, struct inc_dim dim, int i)
+static enum incise_status check_dim(const struct inc_infer *infer, const struct inc_node *node, struct inc_dim dim,
+                                    int i)
 {
     if (inc_dim_valid(dim)) {
         if (!inc_dim_is_const(dim) || dim.value >= 0) return INCISE_OK;

@@ -78,7 +78,8 @@ static enum incise_status check_mask(const struct inc_infer *infer, const struct
     INC_TRY(inc_rule_broadcast(infer, node, scores, mask, &both));
     bool larger = both.rank != scores->rank;
     for (int i = 0; !larger && i < both.rank; i++)
-        larger = inc_dim_equal(scores->dims[i], inc_dim_const(1)) && inc_dim_is_const(both.dims[i]) && both.dims[i].value > 1;
+        larger = inc_dim_equal(scores->dims[i], inc_dim_const(1)) && inc_dim_is_const(both.dims[i]) &&
+                 both.dims[i].value > 1;
     if (larger) return inc_node_fail(infer->graph, node, "the mask is larger than the scores it masks");
     return INCISE_OK;
 }
@@ -175,7 +176,8 @@ SHAPE_RULE(cum_sum)
 }
 
 /* The one element that a reduction of all known elements leaves. */
-static struct inc_dim reduce_elements(struct inc_infer *infer, const struct inc_node *node, const struct inc_dim *e, size_t n)
+static struct inc_dim reduce_elements(struct inc_infer *infer, const struct inc_node *node, const struct inc_dim *e,
+                                      size_t n)
 {
     struct inc_graph *graph = infer->graph;
     struct inc_dim unknown = inc_rule_unknown_element(infer, node, 0, 0);
@@ -214,7 +216,8 @@ SHAPE_RULE(reduce)
             out.dims[out.rank++] = inc_dim_const(1);
     }
     const struct inc_dim *e = inc_rule_known(infer, node, 0, &n);
-    if (!e || !known || axes != (1u << input->shape.rank) - 1) return inc_rule_set(infer, node, 0, input->type, &out, NULL);
+    if (!e || !known || axes != (1u << input->shape.rank) - 1)
+        return inc_rule_set(infer, node, 0, input->type, &out, NULL);
     struct inc_dim result = reduce_elements(infer, node, e, n);
     return inc_rule_set(infer, node, 0, input->type, &out, &result);
 }

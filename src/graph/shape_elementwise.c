@@ -175,7 +175,8 @@ static bool element_logical(struct inc_graph *graph, const struct inc_node *node
 typedef bool element_fn(struct inc_graph *graph, const struct inc_node *node, struct inc_dim a, struct inc_dim b,
                         struct inc_dim *out);
 
-/* Sets output 0 to `type` and `shape`, with elements computed from those of inputs 0 and 1 (a unary op reads 0 twice). */
+/* Sets output 0 to `type` and `shape`, with elements computed from those of inputs 0 and 1 (a unary op reads 0
+ * twice). */
 static enum incise_status set_computed(struct inc_infer *infer, struct inc_node *node, enum inc_type type,
                                        const struct inc_shape *shape, element_fn *fn)
 {
@@ -244,7 +245,8 @@ SHAPE_RULE(select)
     enum inc_type type = node->inputs[1]->type;
     size_t n_condition, n_then, n_else, n = 0;
     const struct inc_dim *condition = inc_rule_known(infer, node, 0, &n_condition);
-    const struct inc_dim *then = inc_rule_known(infer, node, 1, &n_then), *other = inc_rule_known(infer, node, 2, &n_else);
+    const struct inc_dim *then = inc_rule_known(infer, node, 1, &n_then),
+                         *other = inc_rule_known(infer, node, 2, &n_else);
     if (!condition || !then || !other || !inc_shape_count(&shape, &n) || n > INC_MAX_KNOWN)
         return inc_rule_set(infer, node, 0, type, &shape, NULL);
     struct inc_dim elements[INC_MAX_KNOWN];
@@ -289,8 +291,8 @@ static enum incise_status check_unary_attrs(const struct inc_infer *infer, const
 
 SHAPE_RULE(unary)
 {
-    bool any_number = node->op == INC_OP_ABS || node->op == INC_OP_NEGATIVE || node->op == INC_OP_RELU ||
-                      node->op == INC_OP_CLAMP;
+    bool any_number =
+        node->op == INC_OP_ABS || node->op == INC_OP_NEGATIVE || node->op == INC_OP_RELU || node->op == INC_OP_CLAMP;
     INC_TRY(inc_rule_class(infer, node, 0, any_number ? INC_CLASS_NUMBER : INC_CLASS_FLOAT));
     INC_TRY(check_unary_attrs(infer, node));
     if (node->n_inputs == 2) { /* Swish: beta */

@@ -49,15 +49,16 @@ static enum incise_status set_reshaped(struct inc_infer *infer, struct inc_node 
     return inc_rule_set(infer, node, 0, node->inputs[0]->type, out, same ? known : NULL);
 }
 
-/* The dim that makes `out` (with 1 at its place) hold as many elements as `in`. Dims that both have are cancelled first,
- * so that products stay small. */
+/* The dim that makes `out` (with 1 at its place) hold as many elements as `in`. Dims that both have are cancelled
+ * first, so that products stay small. */
 static enum incise_status solve_reshape(struct inc_infer *infer, struct inc_node *node, const struct inc_shape *in,
                                         struct inc_shape *out, int place)
 {
     struct inc_shape above = *in, below = *out;
     for (int i = 0; i < above.rank; i++)
         for (int k = 0; k < below.rank; k++) {
-            if (!inc_dim_equal(above.dims[i], below.dims[k]) || inc_dim_equal(above.dims[i], inc_dim_const(0))) continue;
+            if (!inc_dim_equal(above.dims[i], below.dims[k]) || inc_dim_equal(above.dims[i], inc_dim_const(0)))
+                continue;
             above.dims[i] = below.dims[k] = inc_dim_const(1);
         }
     struct inc_dim total = inc_shape_product(infer, &above, 0, above.rank);
@@ -87,7 +88,8 @@ static enum incise_status reshape_dim(struct inc_infer *infer, struct inc_node *
         return INCISE_OK;
     }
     if (entry.value != -1 || *place >= 0)
-        return inc_node_fail(infer->graph, node, "the new shape has %s", entry.value == -1 ? "two -1" : "a negative length");
+        return inc_node_fail(infer->graph, node, "the new shape has %s",
+                             entry.value == -1 ? "two -1" : "a negative length");
     *dim = inc_dim_const(1);
     *place = i;
     return INCISE_OK;
@@ -126,7 +128,8 @@ SHAPE_RULE(unsqueeze)
     INC_TRY(inc_rule_list(infer, node, 1, &length));
     if (length < 0) return inc_node_fail(infer->graph, node, "the rank of the result depends on data");
     if (length > INC_MAX_RANK - in->rank)
-        return inc_node_fail(infer->graph, node, "rank %lld is more than %d", (long long)length + in->rank, INC_MAX_RANK);
+        return inc_node_fail(infer->graph, node, "rank %lld is more than %d", (long long)length + in->rank,
+                             INC_MAX_RANK);
     out.rank = in->rank + (int)length;
     INC_TRY(inc_rule_axes(infer, node, 1, out.rank, &axes, &known));
     if (!known) return inc_node_fail(infer->graph, node, "input 1 must be constant");
@@ -213,7 +216,8 @@ static bool concat_elements(struct inc_infer *infer, const struct inc_node *node
         const struct inc_dim *part = node->inputs[i]->elements;
         size_t n;
         if (!inc_shape_count(&node->inputs[i]->shape, &n) || n > total - at) return false;
-        for (size_t k = 0; k < n; k++, at++) elements[at] = part ? part[k] : inc_rule_unknown_element(infer, node, 0, at);
+        for (size_t k = 0; k < n; k++, at++)
+            elements[at] = part ? part[k] : inc_rule_unknown_element(infer, node, 0, at);
     }
     return any && at == total;
 }
@@ -229,13 +233,14 @@ SHAPE_RULE(concat)
         const struct inc_shape *in = &node->inputs[i]->shape;
         INC_TRY(inc_rule_same_type(infer, node, 0, i));
         if (in->rank != out.rank)
-            return inc_node_fail(infer->graph, node, "input %u has rank %d, input 0 has %d", (unsigned)i, in->rank, out.rank);
+            return inc_node_fail(infer->graph, node, "input %u has rank %d, input 0 has %d", (unsigned)i, in->rank,
+                                 out.rank);
         for (int d = 0; d < out.rank; d++) {
             if (d == axis)
                 out.dims[d] = inc_dim_add(infer->graph, out.dims[d], in->dims[d]);
             else if (!inc_dim_unify(out.dims[d], in->dims[d], &out.dims[d]))
-                return inc_node_fail(infer->graph, node, "input %u has %lld in dimension %d, others have %lld", (unsigned)i,
-                                     (long long)in->dims[d].value, d, (long long)out.dims[d].value);
+                return inc_node_fail(infer->graph, node, "input %u has %lld in dimension %d, others have %lld",
+                                     (unsigned)i, (long long)in->dims[d].value, d, (long long)out.dims[d].value);
         }
     }
     bool known = concat_elements(infer, node, &out, elements);
@@ -308,7 +313,8 @@ SHAPE_RULE(broadcast)
         for (int i = 0; i < target.rank; i++) target.dims[i] = inc_rule_unknown_dim(infer, node, 0, (size_t)i);
     for (int i = 0; i < target.rank; i++)
         if (inc_dim_is_const(target.dims[i]) && target.dims[i].value < 0)
-            return inc_node_fail(infer->graph, node, "the target has %lld in dimension %d", (long long)target.dims[i].value, i);
+            return inc_node_fail(infer->graph, node, "the target has %lld in dimension %d",
+                                 (long long)target.dims[i].value, i);
     if (mode == 1) {
         INC_TRY(check_mapping(infer, node, &target));
         return inc_rule_set(infer, node, 0, node->inputs[0]->type, &target, NULL);

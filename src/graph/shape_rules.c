@@ -19,7 +19,8 @@ struct inc_dim inc_rule_unknown_dim(struct inc_infer *infer, const struct inc_no
     return inc_dim_opaque(infer->graph, node->id, (int64_t)port * INC_MAX_RANK + (int64_t)slot, 0);
 }
 
-struct inc_dim inc_rule_unknown_element(struct inc_infer *infer, const struct inc_node *node, uint32_t port, size_t slot)
+struct inc_dim inc_rule_unknown_element(struct inc_infer *infer, const struct inc_node *node, uint32_t port,
+                                        size_t slot)
 {
     if (infer->data) return DIM_NEEDS_DATA;
     int64_t number = ELEMENT_SLOTS * INC_MAX_RANK + (int64_t)port * INC_MAX_KNOWN + (int64_t)slot;
@@ -30,7 +31,8 @@ struct inc_dim inc_rule_unknown_element(struct inc_infer *infer, const struct in
 
 enum incise_status inc_rule_class(const struct inc_infer *infer, const struct inc_node *node, uint32_t i, int classes)
 {
-    static const char *const wants[] = {"", "floating-point", "integer", "numeric", "boolean", "", "integer or boolean"};
+    static const char *const wants[] = {"", "floating-point",    "integer", "numeric", "boolean",
+                                        "", "integer or boolean"};
     enum inc_type type = node->inputs[i]->type;
     int own = inc_type_is_float(type) ? INC_CLASS_FLOAT : type == INC_BOOL ? INC_CLASS_BOOL : INC_CLASS_INTEGER;
     if (own & classes) return INCISE_OK;
@@ -38,7 +40,8 @@ enum incise_status inc_rule_class(const struct inc_infer *infer, const struct in
                          inc_type_name(type), wants[classes]);
 }
 
-enum incise_status inc_rule_same_type(const struct inc_infer *infer, const struct inc_node *node, uint32_t i, uint32_t j)
+enum incise_status inc_rule_same_type(const struct inc_infer *infer, const struct inc_node *node, uint32_t i,
+                                      uint32_t j)
 {
     enum inc_type a = node->inputs[i]->type, b = node->inputs[j]->type;
     if (a == b) return INCISE_OK;
@@ -87,7 +90,8 @@ const struct inc_dim *inc_rule_known(const struct inc_infer *infer, const struct
     return value->elements;
 }
 
-enum incise_status inc_rule_constant(const struct inc_infer *infer, const struct inc_node *node, uint32_t i, int64_t *value)
+enum incise_status inc_rule_constant(const struct inc_infer *infer, const struct inc_node *node, uint32_t i,
+                                     int64_t *value)
 {
     struct inc_dim element;
     size_t n, count;
@@ -100,7 +104,8 @@ enum incise_status inc_rule_constant(const struct inc_infer *infer, const struct
     return INCISE_OK;
 }
 
-enum incise_status inc_rule_axis(const struct inc_infer *infer, const struct inc_node *node, int64_t axis, int rank, int *out)
+enum incise_status inc_rule_axis(const struct inc_infer *infer, const struct inc_node *node, int64_t axis, int rank,
+                                 int *out)
 {
     if (axis < -rank || axis >= rank)
         return inc_node_fail(infer->graph, node, "axis %lld is outside rank %d", (long long)axis, rank);
@@ -142,13 +147,10 @@ enum incise_status inc_rule_axes(const struct inc_infer *infer, const struct inc
 
 bool inc_shape_count(const struct inc_shape *shape, size_t *n)
 {
-    size_t count = 1;
-    for (int i = 0; i < shape->rank; i++) {
-        if (!inc_dim_is_const(shape->dims[i]) || shape->dims[i].value < 0) return false;
-        if (!inc_size_mul(count, (size_t)shape->dims[i].value, &count)) return false;
-    }
-    *n = count;
-    return true;
+    int64_t dims[INC_MAX_RANK];
+    size_t bytes;
+    for (int i = 0; i < shape->rank; i++) dims[i] = inc_dim_is_const(shape->dims[i]) ? shape->dims[i].value : -1;
+    return inc_tensor_count(shape->rank, dims, INC_U8, n, &bytes);
 }
 
 struct inc_dim inc_shape_product(struct inc_infer *infer, const struct inc_shape *shape, int first, int last)
@@ -181,8 +183,8 @@ enum incise_status inc_rule_broadcast(const struct inc_infer *infer, const struc
         int ia = i - (result.rank - a->rank), ib = i - (result.rank - b->rank);
         struct inc_dim da = ia < 0 ? inc_dim_const(1) : a->dims[ia], db = ib < 0 ? inc_dim_const(1) : b->dims[ib];
         if (!inc_dim_broadcast(da, db, &result.dims[i]))
-            return inc_node_fail(infer->graph, node, "%lld and %lld do not broadcast in dimension %d", (long long)da.value,
-                                 (long long)db.value, i);
+            return inc_node_fail(infer->graph, node, "%lld and %lld do not broadcast in dimension %d",
+                                 (long long)da.value, (long long)db.value, i);
     }
     *out = result;
     return INCISE_OK;
@@ -215,7 +217,8 @@ static int64_t constant_length(int64_t d, const struct inc_range_spec *r)
     int64_t low = back ? -1 : 0, high = back ? d - 1 : d;
     int64_t start = r->open_start ? (back ? high : low) : place(r->start.value, d, low, high);
     int64_t stop = r->open_stop ? (back ? low : high) : place(r->stop.value, d, low, high);
-    uint64_t span = back ? (stop < start ? (uint64_t)(start - stop) : 0) : (start < stop ? (uint64_t)(stop - start) : 0);
+    uint64_t span =
+        back ? (stop < start ? (uint64_t)(start - stop) : 0) : (start < stop ? (uint64_t)(stop - start) : 0);
     uint64_t step = back ? 0 - (uint64_t)r->step : (uint64_t)r->step;
     return (int64_t)(span / step + (span % step != 0));
 }
@@ -251,7 +254,8 @@ bool inc_rule_slice_length(struct inc_infer *infer, struct inc_dim d, const stru
 {
     struct inc_range_spec r = *range;
     bool from_zero = r.open_start || inc_dim_equal(r.start, inc_dim_const(0));
-    if (inc_dim_is_const(d) && (r.open_start || inc_dim_is_const(r.start)) && (r.open_stop || inc_dim_is_const(r.stop))) {
+    if (inc_dim_is_const(d) && (r.open_start || inc_dim_is_const(r.start)) &&
+        (r.open_stop || inc_dim_is_const(r.stop))) {
         *length = inc_dim_const(constant_length(d.value, &r));
         return true;
     }

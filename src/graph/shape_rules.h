@@ -18,7 +18,8 @@ enum incise_status inc_rule_set(struct inc_infer *infer, struct inc_node *node, 
 /* The dim, or known element, number `slot` of output `port` that the rule cannot follow. Not valid in the evaluator,
  * where everything must be known. */
 struct inc_dim inc_rule_unknown_dim(struct inc_infer *infer, const struct inc_node *node, uint32_t port, size_t slot);
-struct inc_dim inc_rule_unknown_element(struct inc_infer *infer, const struct inc_node *node, uint32_t port, size_t slot);
+struct inc_dim inc_rule_unknown_element(struct inc_infer *infer, const struct inc_node *node, uint32_t port,
+                                        size_t slot);
 
 /* ---- inputs ---------------------------------------------------------------------------------------------------- */
 
@@ -28,8 +29,8 @@ enum { INC_CLASS_FLOAT = 1, INC_CLASS_INTEGER = 2, INC_CLASS_BOOL = 4, INC_CLASS
 enum incise_status inc_rule_class(const struct inc_infer *infer, const struct inc_node *node, uint32_t i, int classes)
     __attribute__((warn_unused_result));
 /* Fails unless inputs `i` and `j` have the same type. */
-enum incise_status inc_rule_same_type(const struct inc_infer *infer, const struct inc_node *node, uint32_t i, uint32_t j)
-    __attribute__((warn_unused_result));
+enum incise_status inc_rule_same_type(const struct inc_infer *infer, const struct inc_node *node, uint32_t i,
+                                      uint32_t j) __attribute__((warn_unused_result));
 /* Fails unless the string attribute `name` is one of the NULL-terminated `words` (any case). *which: its index. */
 enum incise_status inc_rule_word(const struct inc_infer *infer, const struct inc_node *node, const char *name,
                                  const char *const *words, int *which) __attribute__((warn_unused_result));
@@ -41,8 +42,8 @@ bool inc_rule_elements(const struct inc_infer *infer, const struct inc_node *nod
 /* The same for the value that a rule computes elements from: NULL if not known, and always in the evaluator. */
 const struct inc_dim *inc_rule_known(const struct inc_infer *infer, const struct inc_node *node, uint32_t i, size_t *n);
 /* Input `i` must be one integer that is known; fails if it is not constant. */
-enum incise_status inc_rule_constant(const struct inc_infer *infer, const struct inc_node *node, uint32_t i, int64_t *value)
-    __attribute__((warn_unused_result));
+enum incise_status inc_rule_constant(const struct inc_infer *infer, const struct inc_node *node, uint32_t i,
+                                     int64_t *value) __attribute__((warn_unused_result));
 
 /* `axis`, from the end if negative, in 0..rank-1. */
 enum incise_status inc_rule_axis(const struct inc_infer *infer, const struct inc_node *node, int64_t axis, int rank,

@@ -17,8 +17,8 @@ static enum incise_status set_part(struct inc_infer *infer, struct inc_node *nod
     size_t n = 0;
     out.dims[axis] = length;
     const struct inc_dim *known = in->shape.rank == 1 ? inc_rule_known(infer, node, 0, &n) : NULL;
-    bool inside = known && inc_dim_is_const(first) && inc_dim_is_const(length) && first.value >= 0 && length.value >= 0 &&
-                  first.value <= (int64_t)n && length.value <= (int64_t)n - first.value;
+    bool inside = known && inc_dim_is_const(first) && inc_dim_is_const(length) && first.value >= 0 &&
+                  length.value >= 0 && first.value <= (int64_t)n && length.value <= (int64_t)n - first.value;
     return inc_rule_set(infer, node, port, in->type, &out, inside ? known + first.value : NULL);
 }
 
@@ -95,7 +95,8 @@ SHAPE_RULE(variadic_split)
     INC_TRY(inc_rule_axis(infer, node, axis_value, node->inputs[0]->shape.rank, &axis));
     INC_TRY(inc_rule_list(infer, node, 2, &length));
     if (length >= 0 && length != (int64_t)node->n_outputs)
-        return inc_node_fail(infer->graph, node, "%lld lengths for %u outputs", (long long)length, (unsigned)node->n_outputs);
+        return inc_node_fail(infer->graph, node, "%lld lengths for %u outputs", (long long)length,
+                             (unsigned)node->n_outputs);
     struct inc_dim *lengths = inc_alloc_array(infer->graph->ctx, node->n_outputs, sizeof *lengths);
     if (!lengths) return inc_fail_memory(infer->graph->ctx, node->n_outputs * sizeof *lengths, "shape inference");
     enum incise_status status = set_parts(infer, node, axis, lengths);
@@ -126,7 +127,8 @@ static enum incise_status read_bounds(const struct inc_infer *infer, const struc
 
 /* Elements of a slice of a known list: those at start, start + step, ... */
 static const struct inc_dim *slice_elements(const struct inc_infer *infer, const struct inc_node *node,
-                                            const struct inc_range_spec *r, struct inc_dim length, struct inc_dim *elements)
+                                            const struct inc_range_spec *r, struct inc_dim length,
+                                            struct inc_dim *elements)
 {
     size_t n;
     const struct inc_dim *known = inc_rule_known(infer, node, 0, &n);
@@ -154,8 +156,8 @@ static enum incise_status read_step(const struct inc_infer *infer, const struct 
 }
 
 /* Axes of the entries of a Slice: those of input 4, or 0, 1, ... *known = false: they are not constant. */
-static enum incise_status slice_axes(const struct inc_infer *infer, const struct inc_node *node, int64_t n, int rank, int *axes,
-                                     bool *known)
+static enum incise_status slice_axes(const struct inc_infer *infer, const struct inc_node *node, int64_t n, int rank,
+                                     int *axes, bool *known)
 {
     struct bounds given;
     unsigned set;
@@ -217,7 +219,8 @@ struct strided {
 };
 
 /* Copies input dims until as many are left as the entries behind `i` use. */
-static enum incise_status pass_ellipsis(const struct inc_infer *infer, const struct inc_node *node, struct strided *s, size_t i)
+static enum incise_status pass_ellipsis(const struct inc_infer *infer, const struct inc_node *node, struct strided *s,
+                                        size_t i)
 {
     const struct inc_shape *in = &node->inputs[0]->shape;
     int used_behind = 0;
@@ -225,7 +228,8 @@ static enum incise_status pass_ellipsis(const struct inc_infer *infer, const str
         if (masked(node, "ellipsis_mask", k)) return inc_node_fail(infer->graph, node, "two ellipses");
         used_behind += !masked(node, "new_axis_mask", k);
     }
-    while (s->from < in->rank - used_behind && s->out.rank < INC_MAX_RANK) s->out.dims[s->out.rank++] = in->dims[s->from++];
+    while (s->from < in->rank - used_behind && s->out.rank < INC_MAX_RANK)
+        s->out.dims[s->out.rank++] = in->dims[s->from++];
     return INCISE_OK;
 }
 
@@ -259,7 +263,8 @@ static enum incise_status read_strided(const struct inc_infer *infer, const stru
     int64_t n;
     INC_TRY(inc_rule_list(infer, node, 1, &n));
     if (n < 0) return inc_node_fail(infer->graph, node, "the number of sliced axes depends on data");
-    if (n > INC_MAX_RANK) return inc_node_fail(infer->graph, node, "%lld entries are more than rank %d", (long long)n, INC_MAX_RANK);
+    if (n > INC_MAX_RANK)
+        return inc_node_fail(infer->graph, node, "%lld entries are more than rank %d", (long long)n, INC_MAX_RANK);
     s->n = (size_t)n;
     INC_TRY(read_bounds(infer, node, 1, n, &s->begin));
     INC_TRY(read_bounds(infer, node, 2, n, &s->end));
@@ -301,7 +306,8 @@ static bool gather_elements(struct inc_infer *infer, const struct inc_node *node
     size_t n_data, n_index, n;
     const struct inc_dim *data = inc_rule_known(infer, node, 0, &n_data);
     const struct inc_dim *index = inc_rule_known(infer, node, 1, &n_index);
-    if (!data || !index || node->inputs[0]->shape.rank != 1 || !inc_shape_count(out, &n) || n != n_index || n > INC_MAX_KNOWN)
+    if (!data || !index || node->inputs[0]->shape.rank != 1 || !inc_shape_count(out, &n) || n != n_index ||
+        n > INC_MAX_KNOWN)
         return false;
     for (size_t i = 0; i < n; i++) {
         int64_t at = index[i].value;
@@ -354,8 +360,8 @@ SHAPE_RULE(gather)
 /* ---- Pad ------------------------------------------------------------------------------------------------------- */
 
 /* What `mode` (index into the words of the pad rule) asks of one dim and one of its pads, where they are constant. */
-static enum incise_status check_pad(const struct inc_infer *infer, const struct inc_node *node, int mode, struct inc_dim d,
-                                    struct inc_dim pad)
+static enum incise_status check_pad(const struct inc_infer *infer, const struct inc_node *node, int mode,
+                                    struct inc_dim d, struct inc_dim pad)
 {
     if (!inc_dim_is_const(pad)) return INCISE_OK;
     if (pad.value < 0 && node->op == INC_OP_PAD)
@@ -363,8 +369,8 @@ static enum incise_status check_pad(const struct inc_infer *infer, const struct 
     if (!inc_dim_is_const(d) || mode == 0 || pad.value <= 0) return INCISE_OK;
     int64_t most = mode == 1 ? (d.value > 0 ? INT64_MAX : 0) : mode == 2 ? d.value - 1 : d.value;
     if (pad.value > most)
-        return inc_node_fail(infer->graph, node, "a pad of %lld is too large for a dimension of %lld", (long long)pad.value,
-                             (long long)d.value);
+        return inc_node_fail(infer->graph, node, "a pad of %lld is too large for a dimension of %lld",
+                             (long long)pad.value, (long long)d.value);
     return INCISE_OK;
 }
 
@@ -404,8 +410,8 @@ struct bound {
     double value;
 };
 
-static enum incise_status read_bound(const struct inc_infer *infer, const struct inc_node *node, uint32_t i, bool to_integer,
-                                     struct bound *bound)
+static enum incise_status read_bound(const struct inc_infer *infer, const struct inc_node *node, uint32_t i,
+                                     bool to_integer, struct bound *bound)
 {
     const struct inc_value *in = node->inputs[i];
     size_t n;
@@ -417,7 +423,9 @@ static enum incise_status read_bound(const struct inc_infer *infer, const struct
         bound->known = inc_rule_elements(infer, node, i, &bound->dim, 1, &n) && n == 1;
         return INCISE_OK;
     }
-    const struct inc_tensor *tensor = infer->data ? infer->data[i] : in->node->op == INC_OP_CONSTANT ? &in->node->data : NULL;
+    const struct inc_tensor *tensor = infer->data                       ? infer->data[i]
+                                      : in->node->op == INC_OP_CONSTANT ? &in->node->data
+                                                                        : NULL;
     if (!tensor || !tensor->data) return INCISE_OK;
     bound->known = true;
     bound->is_float = !to_integer;
@@ -465,8 +473,10 @@ static enum incise_status range_length(struct inc_infer *infer, struct inc_node 
     if (zero) return inc_node_fail(infer->graph, node, "the step is 0");
     if (symbolic) {
         bool step_is_1 = b[2].is_float ? b[2].value == 1 : inc_dim_equal(b[2].dim, inc_dim_const(1));
-        bool whole = (!b[0].is_float || b[0].value == trunc(b[0].value)) && (!b[1].is_float || b[1].value == trunc(b[1].value));
-        *length = step_is_1 && whole ? inc_dim_sub(infer->graph, b[1].dim, b[0].dim) : inc_rule_unknown_dim(infer, node, 0, 0);
+        bool whole =
+            (!b[0].is_float || b[0].value == trunc(b[0].value)) && (!b[1].is_float || b[1].value == trunc(b[1].value));
+        *length = step_is_1 && whole ? inc_dim_sub(infer->graph, b[1].dim, b[0].dim)
+                                     : inc_rule_unknown_dim(infer, node, 0, 0);
         if (inc_dim_is_const(*length) && length->value < 0) *length = inc_dim_const(0);
         return INCISE_OK;
     }
@@ -493,8 +503,8 @@ SHAPE_RULE(range)
     out.dims[0] = inc_rule_unknown_dim(infer, node, 0, 0);
     if (known) INC_TRY(range_length(infer, node, bounds, &out.dims[0]));
     const struct inc_dim start = bounds[0].dim, step = bounds[2].dim, n = out.dims[0];
-    bool listed = known && !infer->data && (type == INC_I64 || type == INC_I32) && inc_dim_is_const(n) && n.value >= 0 &&
-                  n.value <= INC_MAX_KNOWN && inc_dim_is_const(step);
+    bool listed = known && !infer->data && (type == INC_I64 || type == INC_I32) && inc_dim_is_const(n) &&
+                  n.value >= 0 && n.value <= INC_MAX_KNOWN && inc_dim_is_const(step);
     for (int64_t i = 0; listed && i < n.value; i++)
         elements[i] = inc_dim_add(infer->graph, start, inc_dim_mul(infer->graph, step, inc_dim_const(i)));
     return inc_rule_set(infer, node, 0, type, &out, listed ? elements : NULL);

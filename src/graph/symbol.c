@@ -290,8 +290,8 @@ static struct inc_dim combine(struct inc_graph *graph, struct inc_dim a, struct 
     poly_of(graph, b, &y);
     if (op(&x, &y, &result)) return dim_of_poly(graph, &result);
     bool positive = inc_dim_min(graph, a) >= 0 && inc_dim_min(graph, b) >= (of == '/');
-    struct inc_symbol opaque = {.kind = INC_SYMBOL_OPAQUE, .of = of, .a = a, .b = b,
-                                .min = positive ? 0 : INT64_MIN, .max = -1};
+    struct inc_symbol opaque = {
+        .kind = INC_SYMBOL_OPAQUE, .of = of, .a = a, .b = b, .min = positive ? 0 : INT64_MIN, .max = -1};
     return intern(graph, &opaque);
 }
 
@@ -375,8 +375,7 @@ void inc_dim_format(const struct inc_graph *graph, struct inc_dim dim, char *tex
     for (int i = 0; i < poly.n; i++) {
         const struct term *term = &poly.terms[i];
         const char *separator = i > 0 ? "+" : plain ? "" : "(";
-        for (int k = 0; k < term->n; k++, separator = "*")
-            put(&out, separator, graph->symbols[term->factors[k]].name);
+        for (int k = 0; k < term->n; k++, separator = "*") put(&out, separator, graph->symbols[term->factors[k]].name);
         if (term->n == 0 || term->coefficient != 1) put_number(&out, separator, term->coefficient);
     }
     if (!plain) put(&out, ")", "");

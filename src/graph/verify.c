@@ -71,7 +71,8 @@ static bool has_use(const struct inc_value *value, const struct inc_node *node, 
     return false;
 }
 
-static enum incise_status check_inputs(const struct inc_graph *graph, const struct places *places, const struct inc_node *node)
+static enum incise_status check_inputs(const struct inc_graph *graph, const struct places *places,
+                                       const struct inc_node *node)
 {
     const struct inc_op_info *op = &inc_ops[node->op];
     if (node->n_inputs < op->min_inputs || node->n_inputs > op->max_inputs)
@@ -120,6 +121,23 @@ static bool dim_is_sane(const struct inc_graph *graph, struct inc_dim dim, bool 
     return dim.symbol < graph->n_symbols;
 }
 
+static enum incise_status check_elements(const struct inc_graph *graph, const struct inc_node *node, uint32_t port)
+{
+    const struct inc_value *value = &node->outputs[port];
+    int64_t dims[INC_MAX_RANK];
+    size_t n = 0, bytes;
+    if (!value->elements) return INCISE_OK;
+    for (int i = 0; i < value->shape.rank; i++)
+        dims[i] = inc_dim_is_const(value->shape.dims[i]) ? value->shape.dims[i].value : -1;
+    if (inc_type_is_float(value->type) || !inc_tensor_count(value->shape.rank, dims, value->type, &n, &bytes) ||
+        n > INC_MAX_KNOWN)
+        return inc_node_fail(graph, node, "output %u cannot have known elements", (unsigned)port);
+    for (size_t i = 0; i < n; i++)
+        if (!dim_is_sane(graph, value->elements[i], true))
+            return inc_node_fail(graph, node, "element %zu of output %u makes no sense", i, (unsigned)port);
+    return INCISE_OK;
+}
+
 static enum incise_status check_outputs(const struct inc_graph *graph, const struct inc_node *node)
 {
     const struct inc_op_info *op = &inc_ops[node->op];
@@ -127,22 +145,14 @@ static enum incise_status check_outputs(const struct inc_graph *graph, const str
         return inc_node_fail(graph, node, "%u outputs are not allowed", (unsigned)node->n_outputs);
     for (uint32_t i = 0; i < node->n_outputs; i++) {
         const struct inc_value *value = &node->outputs[i];
-        size_t n = 1;
         if (value->node != node || value->port != i)
             return inc_node_fail(graph, node, "output %u does not point back", (unsigned)i);
         if (value->type >= INC_TYPE_COUNT || value->shape.rank < 0 || value->shape.rank > INC_MAX_RANK)
             return inc_node_fail(graph, node, "type or shape of output %u is not set", (unsigned)i);
-        for (int d = 0; d < value->shape.rank; d++) {
-            struct inc_dim dim = value->shape.dims[d];
-            if (!dim_is_sane(graph, dim, false))
+        for (int d = 0; d < value->shape.rank; d++)
+            if (!dim_is_sane(graph, value->shape.dims[d], false))
                 return inc_node_fail(graph, node, "dimension %d of output %u makes no sense", d, (unsigned)i);
-            if (!value->elements) continue;
-            if (!inc_dim_is_const(dim) || !inc_size_mul(n, (size_t)dim.value, &n) || n > INC_MAX_KNOWN)
-                return inc_node_fail(graph, node, "output %u cannot have known elements", (unsigned)i);
-        }
-        for (size_t k = 0; value->elements && k < n; k++)
-            if (!dim_is_sane(graph, value->elements[k], true))
-                return inc_node_fail(graph, node, "element %zu of output %u makes no sense", k, (unsigned)i);
+        INC_TRY(check_elements(graph, node, i));
     }
     return INCISE_OK;
 }
@@ -164,14 +174,16 @@ static enum incise_status check_attrs(const struct inc_graph *graph, const struc
         case INC_ATTR_TYPE: fine = attr->u.type < INC_TYPE_COUNT; break;
         case INC_ATTR_SHAPE:
             fine = attr->u.shape.rank >= 0 && attr->u.shape.rank <= INC_MAX_RANK;
-            for (int d = 0; fine && d < attr->u.shape.rank; d++) fine = dim_is_sane(graph, attr->u.shape.dims[d], false);
+            for (int d = 0; fine && d < attr->u.shape.rank; d++)
+                fine = dim_is_sane(graph, attr->u.shape.dims[d], false);
             break;
         case INC_ATTR_INT:
         case INC_ATTR_BOOL: break;
         }
         if (!fine) return inc_node_fail(graph, node, "attribute %s makes no sense", spec.name);
     }
-    return n == node->n_attrs ? INCISE_OK : inc_node_fail(graph, node, "has %u attributes, not %u", (unsigned)node->n_attrs, n);
+    return n == node->n_attrs ? INCISE_OK
+                              : inc_node_fail(graph, node, "has %u attributes, not %u", (unsigned)node->n_attrs, n);
 }
 
 /* The data of a Constant is what its output says. */
@@ -182,7 +194,8 @@ static enum incise_status check_data(const struct inc_graph *graph, const struct
     if (node->op != INC_OP_CONSTANT) return INCISE_OK;
     const struct inc_value *value = &node->outputs[0];
     bool same = data->type == value->type && data->rank == value->shape.rank;
-    for (int i = 0; same && i < data->rank; i++) same = inc_dim_equal(value->shape.dims[i], inc_dim_const(data->dims[i]));
+    for (int i = 0; same && i < data->rank; i++)
+        same = inc_dim_equal(value->shape.dims[i], inc_dim_const(data->dims[i]));
     if (!same) return inc_node_fail(graph, node, "type or shape of data and output differ");
     if (!inc_tensor_count(data->rank, data->dims, data->type, &count, &bytes) || bytes != data->bytes ||
         (bytes > 0 && !data->data))
@@ -238,7 +251,8 @@ enum incise_status inc_graph_verify(const struct inc_graph *graph)
     places.ids = inc_alloc_zero(graph->ctx, size, sizeof *places.ids);
     places.listed = inc_alloc_zero(graph->ctx, size, sizeof *places.listed);
     bool fine = places.nodes && places.place && places.ids && places.listed;
-    enum incise_status status = fine ? check_all(graph, &places) : inc_fail_memory(graph->ctx, size * 25, "a graph check");
+    enum incise_status status =
+        fine ? check_all(graph, &places) : inc_fail_memory(graph->ctx, size * 25, "a graph check");
     inc_free(graph->ctx, places.nodes);
     inc_free(graph->ctx, places.place);
     inc_free(graph->ctx, places.ids);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static const char *const act_names[] = {"none", "relu", "gelu_erf", "gelu_tanh", "silu", "tanh", "sigmoid"};
+static const char *const act_names[] = {"relu", "gelu_erf", "gelu_tanh", "silu", "tanh", "sigmoid", "none"};
 
 const char *inc_act_name(enum inc_act act)
 {

@@ -466,6 +466,23 @@ static void the_memory_limit_holds(void **state)
     inc_graph_destroy(graph);
 }
 
+static void dead_results_are_freed(void **state)
+{
+    (void)state;
+    enum { N = 1024, LAYERS = 10 };
+    static const float data[N] = {1, 2, 3};
+    struct inc_ctx limited = *test_ctx();
+    struct inc_graph *graph = new_graph(&limited);
+    struct inc_value *in = parameter(graph, INC_F32, DIMS(N)), *at = in;
+    struct inc_tensor got, feed = tensor(INC_F32, data, DIMS(N));
+    for (int i = 0; i < LAYERS; i++) at = add(graph, INC_OP_NEGATIVE, NULL, at, NULL, NULL, NULL);
+    infer(graph);
+    limited.max_memory = 2 * sizeof data; /* one layer's input and output; the feed is the caller's */
+    if (eval(graph, in, &feed, at, &got) != INCISE_OK) fail_msg("%s", test_last_error());
+    expect_floats(&got, data, N);
+    inc_graph_destroy(graph);
+}
+
 struct worker {
     const struct inc_graph *graph;
     const struct inc_value *in, *out;
@@ -532,6 +549,7 @@ int main(void)
         cmocka_unit_test_teardown(rows_of_a_table_are_the_tables, no_leak),
         cmocka_unit_test_teardown(every_failed_allocation_is_survived, no_leak),
         cmocka_unit_test_teardown(the_memory_limit_holds, no_leak),
+        cmocka_unit_test_teardown(dead_results_are_freed, no_leak),
         cmocka_unit_test_teardown(threads_share_a_graph, no_leak),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 /* Every op of the table against OpenVINO's outputs (tests/data/ops). */
 #include <float.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "graph/eval_ref/eval.h"
@@ -155,6 +156,104 @@ static void ops_agree_on_dynamic_shapes(void **state)
     run_cases(true);
 }
 
+/* ---- damaged cases ----------------------------------------------------------------------------------------------- */
+
+enum { MUTATIONS = 40, SPARE = 1 << 14 };
+
+/* `n` bytes' worth of elements: small numbers, now and then an extreme one. */
+static void fill(uint64_t *random, struct inc_tensor *tensor)
+{
+    static const int64_t extremes[] = {INT64_MAX, INT64_MIN, INT32_MAX, INT32_MIN, 100, -100, 1 << 20, 255};
+    size_t n = inc_tensor_elements(tensor);
+    for (size_t i = 0; i < n; i++) {
+        int64_t v = (int64_t)test_random_below(random, 8) - 3;
+        if (test_random_below(random, 12) == 0) v = extremes[test_random_below(random, 8)];
+        switch (inc_type_bits(tensor->type)) {
+        case 64: ((int64_t *)tensor->data)[i] = v; break;
+        case 32:
+            if (tensor->type == INC_F32) ((float *)tensor->data)[i] = (float)v;
+            else ((int32_t *)tensor->data)[i] = (int32_t)v;
+            break;
+        case 16: ((uint16_t *)tensor->data)[i] = (uint16_t)v; break;
+        case 8: ((uint8_t *)tensor->data)[i] = (uint8_t)(tensor->type == INC_BOOL ? v & 1 : v); break;
+        default: ((uint8_t *)tensor->data)[i / 2] = (uint8_t)v; break;
+        }
+    }
+}
+
+/* Gives one input another type, rank, dim or content; the data lies in `spare`. */
+static void mutate_input(uint64_t *random, struct op_case *op_case, uint32_t k, char *spare)
+{
+    static const enum inc_type types[] = {INC_F32, INC_F16, INC_I64, INC_I32, INC_U8, INC_BOOL, INC_U4, INC_I8};
+    static const int64_t sizes[] = {0, 1, 1, 2, 3, 4, 5, 7};
+    struct inc_tensor *in = &op_case->inputs[k];
+    size_t count, what = test_random_below(random, 6);
+    if (what == 0) in->type = types[test_random_below(random, 8)];
+    if (what == 1) in->rank = (int)test_random_below(random, 5);
+    if (what == 2) op_case->constant[k] = !op_case->constant[k];
+    for (int d = 0; d < in->rank; d++)
+        if (in->dims[d] > 40 || (what <= 1 && in->dims[d] == 0) || (what == 3 && test_random_below(random, 2)))
+            in->dims[d] = sizes[test_random_below(random, 8)];
+    if (!inc_tensor_count(in->rank, in->dims, in->type, &count, &in->bytes) || in->bytes > SPARE / OP_CASE_INPUTS) {
+        in->rank = 0;
+        assert_true(inc_tensor_count(0, in->dims, in->type, &count, &in->bytes));
+    }
+    in->data = spare + k * (SPARE / OP_CASE_INPUTS / 8 * 8);
+    fill(random, in);
+}
+
+static void mutate_attr(uint64_t *random, struct op_case *op_case)
+{
+    static const char *const numbers[] = {"0", "1", "-1", "2", "3", "7", "-3", "1000000007"};
+    if (op_case->n_attrs == 0) return;
+    char *value = op_case->attrs[test_random_below(random, op_case->n_attrs)].value;
+    if (strchr("-0123456789", value[0])) strcpy(value, numbers[test_random_below(random, 8)]);
+}
+
+/* Evaluates whatever infers; what comes out does not matter, only that it is a result or a reported error. */
+static void evaluate_damaged(const struct inc_ctx *ctx, const struct op_case *op_case, bool dynamic)
+{
+    struct inc_graph *graph;
+    struct inc_value *inputs[OP_CASE_INPUTS];
+    struct inc_feed feeds[OP_CASE_INPUTS], wanted[OP_CASE_OUTPUTS];
+    size_t n_feeds = 0;
+    assert_int_equal(inc_graph_create(ctx, &graph), INCISE_OK);
+    struct inc_node *node = op_case_build(graph, op_case, dynamic, inputs);
+    (void)!inc_graph_infer(graph);
+    for (uint32_t i = 0; i < op_case->n_inputs; i++)
+        if (!op_case->constant[i]) feeds[n_feeds++] = (struct inc_feed){inputs[i], op_case->inputs[i]};
+    for (uint32_t i = 0; i < op_case->n_outputs; i++) wanted[i] = (struct inc_feed){.value = &node->outputs[i]};
+    test_clear_error();
+    enum incise_status status = inc_eval_run(graph, feeds, n_feeds, wanted, op_case->n_outputs);
+    if (status != INCISE_OK) assert_true(strlen(test_last_error()) > 0);
+    for (uint32_t i = 0; i < op_case->n_outputs; i++) inc_tensor_release(ctx, &wanted[i].tensor);
+    inc_graph_destroy(graph);
+}
+
+static void damaged_cases_are_survived(void **state)
+{
+    (void)state;
+    uint64_t random = test_seed();
+    size_t before = test_live_allocations();
+    struct inc_ctx limited = *test_ctx();
+    limited.max_memory = 1 << 20;
+    uint64_t *spare = calloc(SPARE / 8, 8);
+    assert_non_null(spare);
+    for (size_t c = 0; c < cases.n; c++) {
+        for (int m = 0; m < MUTATIONS; m++) {
+            struct op_case damaged = cases.cases[c];
+            for (size_t changes = 1 + test_random_below(&random, 3); changes > 0; changes--) {
+                uint32_t k = (uint32_t)test_random_below(&random, damaged.n_inputs);
+                mutate_input(&random, &damaged, k, (char *)spare);
+                if (test_random_below(&random, 3) == 0) mutate_attr(&random, &damaged);
+            }
+            evaluate_damaged(&limited, &damaged, test_random_below(&random, 2));
+        }
+    }
+    free(spare);
+    assert_int_equal(test_live_allocations(), before);
+}
+
 static void every_op_has_a_case(void **state)
 {
     (void)state;
@@ -171,6 +270,7 @@ int main(void)
         cmocka_unit_test(every_op_has_a_case),
         cmocka_unit_test(ops_agree_with_openvino),
         cmocka_unit_test(ops_agree_on_dynamic_shapes),
+        cmocka_unit_test(damaged_cases_are_survived),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }

@@ -21,7 +21,8 @@ enum inc_act {
     INC_ACT_GELU_TANH,
     INC_ACT_SILU,
     INC_ACT_TANH,
-    INC_ACT_SIGMOID
+    INC_ACT_SIGMOID,
+    INC_ACT_NONE /* what callers keep where there is nothing to apply; the functions below do nothing for it */
 };
 
 /* y = act(x) */

@@ -77,6 +77,7 @@ static inline vf act_tanh(vf x)
     case INC_ACT_SILU: call(act_silu); break;                  \
     case INC_ACT_TANH: call(act_tanh); break;                  \
     case INC_ACT_SIGMOID: call(act_sigmoid); break;            \
+    case INC_ACT_NONE: break;                                  \
     }
 
 typedef vf unary_fn(vf x);

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "api/engine_internal.h"
+#include "base/cpu.h"
+
+void incise_engine_options_init(struct incise_engine_options *options)
+{
+    memset(options, 0, sizeof *options);
+    options->struct_size = sizeof *options;
+    options->isa = -1;
+    options->log_level = INCISE_LOG_WARNING;
+}
+
+static enum incise_status set_up(struct incise_engine *engine, const struct incise_engine_options *options)
+{
+    const struct inc_ctx *ctx = &engine->ctx;
+    enum incise_isa best = incise_isa_detect();
+    if (options->isa > (int)INCISE_ISA_BF16 || options->isa < -1)
+        return inc_fail(ctx, INCISE_ERROR_USAGE, "instruction set %d: use -1 to %d", options->isa, INCISE_ISA_BF16);
+    if (options->isa > (int)best)
+        return inc_fail(ctx, INCISE_ERROR_NO_DEVICE, "this CPU has no %s; its best is %s",
+                        incise_isa_name((enum incise_isa)options->isa), incise_isa_name(best));
+    engine->isa = options->isa < 0 ? best : (enum incise_isa)options->isa;
+    int allowed = inc_cpu_count();
+    INC_TRY(inc_pool_create(ctx, options->threads > 0 ? options->threads : allowed, options->pin_threads != 0, &engine->pool));
+    return inc_cpu_device_create(ctx, engine->pool, engine->isa, &engine->device);
+}
+
+enum incise_status incise_engine_create(const struct incise_engine_options *options, struct incise_engine **out)
+{
+    struct incise_engine_options defaults;
+    struct inc_ctx ctx;
+    incise_engine_options_init(&defaults);
+    if (options == NULL) options = &defaults;
+    inc_ctx_init(&ctx);
+    if (options->allocator.allocate != NULL) ctx.allocator = options->allocator;
+    ctx.log = options->log;
+    ctx.log_user = options->log_user;
+    ctx.log_level = options->log_level;
+    ctx.max_memory = options->max_memory > 0 ? options->max_memory : inc_memory_limit() / 5 * 4;
+    if (options->struct_size != sizeof *options)
+        return inc_fail(&ctx, INCISE_ERROR_USAGE, "engine options were not initialized by incise_engine_options_init");
+    struct incise_engine *engine = inc_alloc_zero(&ctx, 1, sizeof *engine);
+    if (engine == NULL) return inc_fail_memory(&ctx, sizeof *engine, "the engine");
+    engine->ctx = ctx;
+    enum incise_status status = set_up(engine, options);
+    if (status != INCISE_OK) {
+        incise_engine_destroy(engine);
+        return status;
+    }
+    *out = engine;
+    return INCISE_OK;
+}
+
+void incise_engine_destroy(struct incise_engine *engine)
+{
+    if (engine == NULL) return;
+    struct inc_ctx ctx = engine->ctx;
+    if (engine->device != NULL) engine->device->ops->destroy(engine->device);
+    inc_pool_destroy(engine->pool);
+    inc_free(&ctx, engine);
+}
+
+int incise_engine_threads(const struct incise_engine *engine)
+{
+    return (int)inc_pool_threads(engine->pool);
+}
+
+enum incise_isa incise_engine_isa(const struct incise_engine *engine)
+{
+    return engine->isa;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+#include <time.h>
+
+#include "api/model_internal.h"
+#include "formats/openvino/ir.h"
+
+_Static_assert((int)INCISE_BOOL == (int)INC_BOOL && (int)INCISE_U4 == (int)INC_U4 && (int)INCISE_I64 == (int)INC_I64,
+               "public and internal element types are the same numbers");
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+const char *incise_type_name(enum incise_type type)
+{
+    return (unsigned)type < INC_TYPE_COUNT ? inc_type_name((enum inc_type)type) : "unknown";
+}
+
+void incise_load_options_init(struct incise_load_options *options)
+{
+    memset(options, 0, sizeof *options);
+    options->struct_size = sizeof *options;
+}
+
+static size_t packed_bytes(const struct incise_model *model)
+{
+    const struct inc_program *program = model->program;
+    struct inc_device *device = program->device;
+    size_t bytes = 0;
+    for (size_t i = 0; i < program->plan.n_steps; i++) {
+        struct inc_step_info info = {0};
+        device->ops->describe(device, &program->plan.steps[i], program->prepared[i], &info);
+        bytes += info.bytes;
+    }
+    return bytes;
+}
+
+enum incise_status inc_model_from_graph(struct incise_engine *engine, struct inc_graph *graph,
+                                        const struct inc_program_options *options, struct incise_model **out)
+{
+    const struct inc_ctx *ctx = &engine->ctx;
+    struct incise_model *model = inc_alloc_zero(ctx, 1, sizeof *model);
+    if (model == NULL) return inc_fail_memory(ctx, sizeof *model, "a model");
+    model->engine = engine;
+    enum incise_status status = inc_program_create(graph, engine->device, options, &model->program);
+    if (status != INCISE_OK) {
+        incise_model_destroy(model);
+        return status;
+    }
+    model->bytes = packed_bytes(model);
+    if (!model->program->fused && !options->reference)
+        inc_log(ctx, INCISE_LOG_WARNING, "%s runs op by op, slowly: %s", graph->source, model->program->lowering.reason);
+    *out = model;
+    return INCISE_OK;
+}
+
+static const enum inc_integer_mode integer_modes[] = {
+    [INCISE_COMPUTE_AUTO] = INC_INTEGER_AS_WRITTEN,
+    [INCISE_COMPUTE_FLOAT] = INC_INTEGER_NONE,
+    [INCISE_COMPUTE_INT8] = INC_INTEGER_ALL,
+};
+
+enum incise_status incise_model_load(struct incise_engine *engine, const char *path,
+                                     const struct incise_load_options *options, struct incise_model **model)
+{
+    struct incise_load_options defaults;
+    struct inc_graph *graph = NULL;
+    double start = seconds_now();
+    incise_load_options_init(&defaults);
+    if (options == NULL) options = &defaults;
+    if (options->struct_size != sizeof *options || (unsigned)options->compute > INCISE_COMPUTE_INT8)
+        return inc_fail(&engine->ctx, INCISE_ERROR_USAGE, "load options were not initialized by incise_load_options_init");
+    struct inc_program_options program = {.mode = integer_modes[options->compute], .reference = options->reference != 0};
+    INC_TRY(inc_ir_read(&engine->ctx, path, &graph));
+    enum incise_status status = inc_model_from_graph(engine, graph, &program, model);
+    inc_graph_destroy(graph);
+    if (status == INCISE_OK) (*model)->load_seconds = seconds_now() - start;
+    return status;
+}
+
+void incise_model_destroy(struct incise_model *model)
+{
+    if (model == NULL) return;
+    inc_program_destroy(model->program);
+    inc_free(&model->engine->ctx, model);
+}
+
+/* ---- ports ----------------------------------------------------------------------------------------------------- */
+
+static void fill_port(const struct inc_value *value, const char *name, struct incise_port *port)
+{
+    memset(port, 0, sizeof *port);
+    port->name = value->n_names > 0 ? value->names[0] : name;
+    port->type = (enum incise_type)value->type;
+    port->rank = value->shape.rank;
+    for (int i = 0; i < port->rank; i++)
+        port->dims[i] = inc_dim_is_const(value->shape.dims[i]) ? value->shape.dims[i].value : -1;
+}
+
+size_t incise_model_inputs(const struct incise_model *model)
+{
+    return model->program->lowering.graph->n_parameters;
+}
+
+size_t incise_model_outputs(const struct incise_model *model)
+{
+    return model->program->lowering.graph->n_results;
+}
+
+void incise_model_input(const struct incise_model *model, size_t index, struct incise_port *port)
+{
+    const struct inc_node *node = model->program->lowering.graph->parameters[index];
+    fill_port(&node->outputs[0], node->name, port);
+}
+
+void incise_model_output(const struct incise_model *model, size_t index, struct incise_port *port)
+{
+    const struct inc_node *node = model->program->lowering.graph->results[index];
+    fill_port(node->inputs[0], node->name, port);
+}
+
+double incise_model_load_seconds(const struct incise_model *model)
+{
+    return model->load_seconds;
+}
+
+size_t incise_model_bytes(const struct incise_model *model)
+{
+    return model->bytes;
+}
+
+int incise_model_is_fused(const struct incise_model *model, const char **reason)
+{
+    if (reason != NULL) *reason = model->program->lowering.reason;
+    return model->program->fused;
+}
+
+/* The largest table that rows are gathered from: token embeddings outnumber positions and types. */
+int64_t incise_model_vocabulary(const struct incise_model *model)
+{
+    int64_t rows = 0;
+    for (const struct inc_node *node = model->program->lowering.graph->first; node != NULL; node = node->next) {
+        struct inc_weight table;
+        bool gather = node->op == INC_OP_EMBEDDING_GATHER || node->op == INC_OP_GATHER || node->op == INC_OP_GATHER7 ||
+                      node->op == INC_OP_GATHER1;
+        if (gather && inc_weight_match(node->inputs[0], true, &table) && table.out > rows) rows = table.out;
+    }
+    return rows;
+}
+
+/* ---- ops ------------------------------------------------------------------------------------------------------- */
+
+size_t incise_model_ops(const struct incise_model *model)
+{
+    return model->program->plan.n_steps;
+}
+
+/* Share of W that is zero: one pass over the logical rows. */
+static double zero_share(const struct inc_ctx *ctx, const struct inc_weight *weight)
+{
+    float *row = inc_alloc_array(ctx, (size_t)weight->in, sizeof *row);
+    double zeros = 0;
+    if (row == NULL) return 0;
+    for (int64_t i = 0; i < weight->out; i++) {
+        inc_weight_row_f32(weight, i, row);
+        for (int64_t k = 0; k < weight->in; k++) zeros += row[k] == 0;
+    }
+    inc_free(ctx, row);
+    return zeros / ((double)weight->out * (double)weight->in);
+}
+
+void incise_model_op(const struct incise_model *model, size_t index, struct incise_op_row *row)
+{
+    const struct inc_program *program = model->program;
+    const struct inc_step *step = &program->plan.steps[index];
+    struct inc_step_info info = {.kernel = "", .density = 1};
+    program->device->ops->describe(program->device, step, program->prepared[index], &info);
+    *row = (struct incise_op_row){.name = step->name, .kind = inc_ops[step->op].name, .kernel = info.kernel, .weights = "",
+                                  .bytes = info.bytes, .skipped = 1 - info.density};
+    if (step->op == INC_OP_ROWWISE) row->kind = inc_ops[step->u.rowwise.op].name;
+    if (step->op != INC_OP_LINEAR) return;
+    const struct inc_weight *weight = &program->plan.slots[step->u.linear.slot].weight;
+    row->weights = inc_type_name(weight->type);
+    row->rows = weight->out;
+    row->columns = weight->in;
+    row->zeros = zero_share(program->ctx, weight);
+    row->flop_per_token = 2.0 * (double)weight->out * (double)weight->in;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "device/cpu/cpu_device.h"
+
+#include <string.h>
+
+#include "base/size.h"
+
+size_t inc_cpu_slab(const struct inc_cpu *cpu, size_t n, size_t step, size_t most)
+{
+    size_t threads = inc_pool_threads(cpu->pool);
+    size_t rows = (n + 4 * threads - 1) / (4 * threads);
+    rows = inc_round_up(inc_max_size(rows, 1), step);
+    return inc_min_size(rows, most);
+}
+
+static bool cpu_supports(const struct inc_device *device, const struct inc_step *step, const struct inc_slot *slot)
+{
+    (void)device;
+    if (step->op == INC_OP_LINEAR) return !slot->integer || slot->weight.in <= (int64_t)INC_GEMM_I8_MAX_K;
+    return true;
+}
+
+size_t inc_cpu_quantized_stride(size_t width)
+{
+    return inc_round_up(width, 64) + INC_CPU_SCALE_BYTES;
+}
+
+static size_t cpu_quantized_row_bytes(const struct inc_device *device, size_t width)
+{
+    (void)device;
+    return inc_cpu_quantized_stride(width);
+}
+
+static void cpu_release(struct inc_device *device, struct inc_prepared *prepared)
+{
+    if (prepared == NULL) return;
+    inc_gemm_f32_release(device->ctx, &prepared->f32);
+    inc_gemm_i8_release(device->ctx, &prepared->i8);
+    inc_free(device->ctx, prepared);
+}
+
+static enum incise_status cpu_prepare(struct inc_device *device, const struct inc_step *step, const struct inc_slot *slot,
+                                      struct inc_prepared **out)
+{
+    if (step->op != INC_OP_LINEAR) {
+        *out = NULL;
+        return INCISE_OK;
+    }
+    struct inc_prepared *prepared = inc_alloc_zero(device->ctx, 1, sizeof *prepared);
+    if (prepared == NULL) return inc_fail_memory(device->ctx, sizeof *prepared, "packed weights");
+    enum incise_status status = inc_cpu_pack_linear(inc_cpu_of(device), slot, prepared);
+    if (status != INCISE_OK) {
+        inc_free(device->ctx, prepared);
+        return status;
+    }
+    *out = prepared;
+    return INCISE_OK;
+}
+
+static void cpu_describe(const struct inc_device *device, const struct inc_step *step, const struct inc_prepared *prepared,
+                         struct inc_step_info *info)
+{
+    const struct inc_cpu *cpu = (const struct inc_cpu *)device;
+    *info = (struct inc_step_info){.kernel = "", .density = 1};
+    if (step->op == INC_OP_LINEAR && prepared->integer)
+        *info = (struct inc_step_info){cpu->gemm_i8->name, prepared->i8.bytes, prepared->i8.density};
+    else if (step->op == INC_OP_LINEAR)
+        *info = (struct inc_step_info){cpu->gemm_f32->name, prepared->f32.bytes, prepared->f32.density};
+    else if (step->op == INC_OP_ATTENTION)
+        info->kernel = cpu->attention->name;
+}
+
+static size_t worker_scratch(const struct inc_cpu *cpu, const struct inc_step *steps, size_t n_steps)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < n_steps; i++)
+        if (steps[i].op == INC_OP_ATTENTION) bytes = inc_max_size(bytes, inc_cpu_attention_scratch(cpu, &steps[i]));
+    return bytes;
+}
+
+/* Per-worker scratch, then a table of one item index per sequence: no batch has more sequences than token slots. */
+static size_t cpu_scratch_bytes(const struct inc_device *device, const struct inc_step *steps, size_t n_steps,
+                                size_t n_tokens)
+{
+    const struct inc_cpu *cpu = (const struct inc_cpu *)device;
+    return worker_scratch(cpu, steps, n_steps) * inc_pool_threads(cpu->pool) + (n_tokens + 1) * sizeof(size_t);
+}
+
+static enum incise_status cpu_run(struct inc_device *device, const struct inc_step *step,
+                                  const struct inc_prepared *prepared, const struct inc_batch *batch, void *scratch)
+{
+    struct inc_cpu *cpu = inc_cpu_of(device);
+    switch (step->op) {
+    case INC_OP_LINEAR: inc_cpu_linear(cpu, step, prepared, batch); return INCISE_OK;
+    case INC_OP_ATTENTION:
+        inc_cpu_attention(cpu, step, batch, scratch, inc_cpu_attention_scratch(cpu, step));
+        return INCISE_OK;
+    case INC_OP_EMBEDDING_GATHER: return inc_cpu_gather(cpu, step, batch);
+    default: inc_cpu_rows(cpu, step, batch); return INCISE_OK;
+    }
+}
+
+static void cpu_destroy(struct inc_device *device)
+{
+    inc_free(device->ctx, device);
+}
+
+static const struct inc_device_ops cpu_ops = {
+    .name = "cpu",
+    .supports = cpu_supports,
+    .quantized_row_bytes = cpu_quantized_row_bytes,
+    .prepare = cpu_prepare,
+    .release = cpu_release,
+    .describe = cpu_describe,
+    .scratch_bytes = cpu_scratch_bytes,
+    .run = cpu_run,
+    .destroy = cpu_destroy,
+};
+
+enum incise_status inc_cpu_device_create(const struct inc_ctx *ctx, struct inc_pool *pool, enum incise_isa isa,
+                                         struct inc_device **out)
+{
+    struct inc_cpu *cpu = inc_alloc_zero(ctx, 1, sizeof *cpu);
+    if (cpu == NULL) return inc_fail_memory(ctx, sizeof *cpu, "the CPU device");
+    cpu->base = (struct inc_device){&cpu_ops, ctx};
+    cpu->pool = pool;
+    cpu->isa = isa;
+    cpu->gemm_f32 = inc_gemm_f32_select(isa);
+    cpu->gemm_i8 = inc_gemm_i8_select(isa);
+    cpu->attention = inc_attention_select(isa);
+    cpu->norm = inc_norm_select(isa);
+    cpu->act = inc_act_select(isa);
+    cpu->quantize = inc_quantize_select(isa);
+    *out = &cpu->base;
+    return INCISE_OK;
+}

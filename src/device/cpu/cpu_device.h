@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The CPU device: steps of rows split over the pool, one parallel loop per step. */
+#ifndef INC_DEVICE_CPU_DEVICE_H
+#define INC_DEVICE_CPU_DEVICE_H
+
+#include "device/device.h"
+#include "kernels/act/act.h"
+#include "kernels/attention/attention.h"
+#include "kernels/gemm/gemm_f32.h"
+#include "kernels/gemm/gemm_i8.h"
+#include "kernels/norm/norm.h"
+#include "kernels/quant/quantize.h"
+
+struct inc_cpu {
+    struct inc_device base;
+    struct inc_pool *pool;
+    enum incise_isa isa;
+    const struct inc_gemm_f32_kernel *gemm_f32;
+    const struct inc_gemm_i8_kernel *gemm_i8;
+    const struct inc_attention_kernel *attention;
+    const struct inc_norm_kernel *norm;
+    const struct inc_act_kernel *act;
+    const struct inc_quantize_kernel *quantize;
+};
+
+struct inc_prepared {
+    bool integer;
+    struct inc_gemm_f32_weights f32; /* Linear in float */
+    struct inc_gemm_i8_weights i8;   /* Linear in integers */
+};
+
+static inline struct inc_cpu *inc_cpu_of(struct inc_device *device)
+{
+    return (struct inc_cpu *)device;
+}
+
+/* Row `t` of operand `operand`. */
+static inline float *inc_cpu_row(const struct inc_batch *batch, struct inc_operand operand, size_t t)
+{
+    return (float *)(void *)((unsigned char *)batch->buffers[operand.buffer] + t * batch->row_bytes[operand.buffer]) +
+           operand.column;
+}
+
+/* Floats from one row of the operand's buffer to the next. */
+static inline size_t inc_cpu_stride(const struct inc_batch *batch, struct inc_operand operand)
+{
+    return batch->row_bytes[operand.buffer] / sizeof(float);
+}
+
+/* Quantized rows: width bytes padded to 64, then the row's scale. */
+#define INC_CPU_SCALE_BYTES 64
+
+size_t inc_cpu_quantized_stride(size_t width);
+
+/* Splits `n` rows into slabs for parallel loops: at most `most` rows, a multiple of `step`, and enough slabs for all
+ * threads to end together. */
+size_t inc_cpu_slab(const struct inc_cpu *cpu, size_t n, size_t step, size_t most);
+
+enum incise_status inc_cpu_pack_linear(struct inc_cpu *cpu, const struct inc_slot *slot, struct inc_prepared *prepared)
+    __attribute__((warn_unused_result));
+void inc_cpu_linear(struct inc_cpu *cpu, const struct inc_step *step, const struct inc_prepared *prepared,
+                    const struct inc_batch *batch);
+size_t inc_cpu_attention_scratch(const struct inc_cpu *cpu, const struct inc_step *step);
+void inc_cpu_attention(struct inc_cpu *cpu, const struct inc_step *step, const struct inc_batch *batch, void *scratch,
+                       size_t scratch_bytes);
+/* Norms, RoPE, gates, quantization and what else works on rows one by one. */
+void inc_cpu_rows(struct inc_cpu *cpu, const struct inc_step *step, const struct inc_batch *batch);
+enum incise_status inc_cpu_gather(struct inc_cpu *cpu, const struct inc_step *step, const struct inc_batch *batch)
+    __attribute__((warn_unused_result));
+/* One row of a ROWWISE step; y may be NULL when the step has a constant. */
+void inc_cpu_rowwise_row(const struct inc_cpu *cpu, const struct inc_step *step, const float *x, const float *y, float *out);
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Steps that work on slabs of rows, each row by itself. */
+#include <string.h>
+
+#include "base/size.h"
+#include "device/cpu/cpu_device.h"
+
+#define MAX_ROWS 64 /* a slab of wide rows stays in the L2 cache */
+
+struct rows_run;
+typedef void rows_fn(const struct rows_run *run, size_t row, size_t rows);
+
+struct rows_run {
+    struct inc_cpu *cpu;
+    const struct inc_step *step;
+    const struct inc_batch *batch;
+    size_t slab;
+    rows_fn *fn;
+};
+
+static void layer_norm_rows(const struct rows_run *run, size_t row, size_t rows)
+{
+    const struct inc_step *step = run->step;
+    const struct inc_norm_step *norm = &step->u.norm;
+    run->cpu->norm->layer(rows, step->width, inc_cpu_row(run->batch, step->in[0], row),
+                               inc_cpu_stride(run->batch, step->in[0]), norm->gamma, norm->beta, norm->eps,
+                               inc_cpu_row(run->batch, step->out, row), inc_cpu_stride(run->batch, step->out));
+}
+
+static void rms_norm_rows(const struct rows_run *run, size_t row, size_t rows)
+{
+    const struct inc_step *step = run->step;
+    const struct inc_norm_step *norm = &step->u.norm;
+    run->cpu->norm->rms(rows, norm->groups, step->width / norm->groups, inc_cpu_row(run->batch, step->in[0], row),
+                             inc_cpu_stride(run->batch, step->in[0]), norm->gamma, norm->eps,
+                             inc_cpu_row(run->batch, step->out, row), inc_cpu_stride(run->batch, step->out));
+}
+
+/* y = x * cos + rotate_half(x) * sin: the first half of each head takes -x of the second half, the second x of the first. */
+static void rope_rows(const struct rows_run *run, size_t row, size_t rows)
+{
+    const struct inc_step *step = run->step;
+    size_t dim = step->u.rope.head_dim, half = dim / 2;
+    for (size_t t = row; t < row + rows; t++) {
+        const float *cosine = inc_cpu_row(run->batch, step->in[1], t), *sine = inc_cpu_row(run->batch, step->in[2], t);
+        for (size_t h = 0; h < step->u.rope.heads; h++) {
+            const float *restrict x = inc_cpu_row(run->batch, step->in[0], t) + h * dim;
+            float *restrict y = inc_cpu_row(run->batch, step->out, t) + h * dim;
+            for (size_t i = 0; i < half; i++) y[i] = x[i] * cosine[i] - x[i + half] * sine[i];
+            for (size_t i = half; i < dim; i++) y[i] = x[i] * cosine[i] + x[i - half] * sine[i];
+        }
+    }
+}
+
+static void gated_rows(const struct rows_run *run, size_t row, size_t rows)
+{
+    const struct inc_step *step = run->step;
+    run->cpu->act->gated(step->u.gated, rows, step->width, inc_cpu_row(run->batch, step->in[0], row),
+                         inc_cpu_stride(run->batch, step->in[0]), inc_cpu_row(run->batch, step->in[1], row),
+                         inc_cpu_stride(run->batch, step->in[1]), inc_cpu_row(run->batch, step->out, row),
+                         inc_cpu_stride(run->batch, step->out));
+}
+
+/* Each row's scale lies behind its bytes. */
+static void quantize_rows(const struct rows_run *run, size_t row, size_t rows)
+{
+    const struct inc_step *step = run->step;
+    size_t stride = run->batch->row_bytes[step->out.buffer];
+    for (size_t t = row; t < row + rows; t++) {
+        uint8_t *q = (uint8_t *)run->batch->buffers[step->out.buffer] + t * stride;
+        float scale;
+        run->cpu->quantize->rows(1, step->width, inc_cpu_row(run->batch, step->in[0], t),
+                                 inc_cpu_stride(run->batch, step->in[0]), q, stride - INC_CPU_SCALE_BYTES, &scale);
+        memcpy(q + stride - INC_CPU_SCALE_BYTES, &scale, sizeof scale);
+    }
+}
+
+static void rowwise_rows(const struct rows_run *run, size_t row, size_t rows)
+{
+    const struct inc_step *step = run->step;
+    for (size_t t = row; t < row + rows; t++)
+        inc_cpu_rowwise_row(run->cpu, step, inc_cpu_row(run->batch, step->in[0], t),
+                            step->n_in == 2 ? inc_cpu_row(run->batch, step->in[1], t) : NULL,
+                            inc_cpu_row(run->batch, step->out, t));
+}
+
+static void gather_rows(const struct rows_run *run, size_t row, size_t rows)
+{
+    const struct inc_step *step = run->step;
+    const int32_t *ids = run->batch->buffers[step->in[0].buffer];
+    for (size_t t = row; t < row + rows; t++) {
+        const struct inc_weight *table = &step->u.gather.table;
+        inc_weight_row_f32(table, ids[t] < 0 ? ids[t] + table->out : ids[t], inc_cpu_row(run->batch, step->out, t));
+    }
+}
+
+static void rows_item(void *arg, size_t item, unsigned worker)
+{
+    const struct rows_run *run = arg;
+    (void)worker;
+    size_t row = item * run->slab;
+    run->fn(run, row, inc_min_size(run->slab, run->batch->n_tokens - row));
+}
+
+static rows_fn *function_of(enum inc_op op)
+{
+    switch (op) {
+    case INC_OP_LAYER_NORM: return layer_norm_rows;
+    case INC_OP_RMS_NORM: return rms_norm_rows;
+    case INC_OP_ROPE: return rope_rows;
+    case INC_OP_GATED_ACT: return gated_rows;
+    case INC_OP_QUANTIZE_ROWS: return quantize_rows;
+    case INC_OP_EMBEDDING_GATHER: return gather_rows;
+    default: return rowwise_rows;
+    }
+}
+
+void inc_cpu_rows(struct inc_cpu *cpu, const struct inc_step *step, const struct inc_batch *batch)
+{
+    struct rows_run run = {.cpu = cpu, .step = step, .batch = batch, .fn = function_of(step->op)};
+    run.slab = inc_cpu_slab(cpu, batch->n_tokens, 4, MAX_ROWS);
+    inc_pool_run(cpu->pool, rows_item, &run, (batch->n_tokens + run.slab - 1) / run.slab);
+}
+
+enum incise_status inc_cpu_gather(struct inc_cpu *cpu, const struct inc_step *step, const struct inc_batch *batch)
+{
+    const int32_t *ids = batch->buffers[step->in[0].buffer];
+    int64_t rows = step->u.gather.table.out;
+    for (size_t t = 0; t < batch->n_tokens; t++)
+        if (ids[t] >= rows || ids[t] < -rows)
+            return inc_fail(cpu->base.ctx, INCISE_ERROR_DATA, "layer '%s': id %d of token %d is outside a table of %lld rows",
+                            step->u.gather.source, ids[t], batch->position[t], (long long)rows);
+    inc_cpu_rows(cpu, step, batch);
+    return INCISE_OK;
+}
