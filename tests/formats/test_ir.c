@@ -26,7 +26,8 @@ static const char model[] =
     "<data transpose_a=\"false\" transpose_b=\"true\"/>"
     "<rt_info><attribute name=\"fused\" version=\"0\" value=\"a &amp; &quot;b&quot;&#10;c\"/><other/></rt_info>"
     "<input>" PORT_IN("0") PORT_IN("1") "</input>"
-    "<output><port id=\"2\" precision=\"FP32\" names=\"mm\"><dim>-1</dim><dim>-1</dim><dim>3</dim></port></output></layer>\n"
+    "<output><port id=\"2\" precision=\"FP32\" names=\"mm\"><dim>-1</dim><dim>-1</dim><dim>3</dim></port></output>"
+    "</layer>\n"
     "<layer id=\"4\" name=\"half\" type=\"Const\" version=\"opset1\">"
     "<data element_type=\"f16\" shape=\"3\" offset=\"49\" size=\"6\"/>"
     "<output><port id=\"0\" precision=\"FP16\"><dim>3</dim></port></output></layer>\n"
@@ -38,7 +39,8 @@ static const char model[] =
     "<output><port id=\"2\" precision=\"FP32\"><dim>-1</dim><dim>-1</dim><dim>3</dim></port></output></layer>\n"
     "<layer id=\"3\" name=\"soft\" type=\"SoftMax\" version=\"opset8\"><data axis=\"-1\"/>"
     "<input>" PORT_IN("0") "</input>"
-    "<output><port id=\"1\" precision=\"FP32\" names=\"out\"><dim>-1</dim><dim>-1</dim><dim>3</dim></port></output></layer>\n"
+    "<output><port id=\"1\" precision=\"FP32\" names=\"out\"><dim>-1</dim><dim>-1</dim><dim>3</dim></port></output>"
+    "</layer>\n"
     "<layer id=\"9\" name=\"result\" type=\"Result\" version=\"opset1\" output_names=\"out\">"
     "<input>" PORT_IN("0") "</input></layer>\n"
     "</layers>\n<edges>\n"
@@ -49,7 +51,8 @@ static const char model[] =
     "<edge from-layer=\"5\" from-port=\"1\" to-layer=\"6\" to-port=\"1\"/>\n"
     "<edge from-layer=\"6\" from-port=\"2\" to-layer=\"3\" to-port=\"0\"/>\n"
     "<edge from-layer=\"3\" from-port=\"1\" to-layer=\"9\" to-port=\"0\"/>\n"
-    "</edges>\n<rt_info><info name=\"OpenVINO Runtime\" value=\"1\"/><nncf><a value=\"x\"/><b/></nncf></rt_info>\n</net>\n";
+    "</edges>\n<rt_info><info name=\"OpenVINO Runtime\" value=\"1\"/>"
+    "<nncf><a value=\"x\"/><b/></nncf></rt_info>\n</net>\n";
 
 #define BIN_SIZE 55
 static unsigned char bin[BIN_SIZE + 1];
@@ -167,8 +170,8 @@ static const struct {
     {"element_type=\"f32\" shape=\"3, 4\"", "element_type=\"string\" shape=\"3, 4\"", "layer 1 'w' (Const opset1)"},
     {"element_type=\"f32\" shape=\"3, 4\"", "element_type=\"u1\" shape=\"3, 4\"", "not supported"},
     {"element_type=\"f32\" shape=\"3, 4\"", "element_type=\"f8e4m3\" shape=\"3, 4\"", "not supported"},
-    {"element_type=\"f16\" shape=\"3\" offset=\"49\" size=\"6\"", "element_type=\"i4\" shape=\"3\" offset=\"49\" size=\"1\"",
-     "less than the 2 bytes"},
+    {"element_type=\"f16\" shape=\"3\" offset=\"49\" size=\"6\"",
+     "element_type=\"i4\" shape=\"3\" offset=\"49\" size=\"1\"", "less than the 2 bytes"},
     {"element_type=\"f16\" shape=\"3\"", "element_type=\"boolean\" shape=\"3\"", "booleans are 0 or 1"},
     {"offset=\"0\" size=\"48\"", "offset=\"8\" size=\"48\"", "outside the weights of 55 bytes"},
     {"offset=\"0\" size=\"48\"", "offset=\"18446744073709551615\" size=\"48\"", "outside the weights"},
@@ -184,10 +187,11 @@ static const struct {
     {"<dim>4</dim>", "<dim>four</dim>", "malformed dim"},
     {"<dim>4</dim>", "<dim>4<dim>4</dim></dim>", "does not belong"},
     {"<dim>4</dim>", "<dim>44444444444444444444444444444444444444</dim>", "too much text"},
-    {"<dim>3</dim></port></output></layer>\n<layer id=\"9\"", "<dim>3</dim></port><port id=\"2\"/></output></layer>\n<layer id=\"9\"",
+    {"</port></output></layer>\n<layer id=\"9\"", "</port><port id=\"2\"/></output></layer>\n<layer id=\"9\"",
      "layer 3 'soft' (SoftMax opset8): has 2 outputs"},
     {"<input>" PORT_IN("0") PORT_IN("1") "</input>", "<input>" PORT_IN("0") "</input>", "has 1 inputs"},
-    {"<input>" PORT_IN("0") "</input></layer>\n</layers>", "</layer>\n</layers>", "layer 9 'result' (Result opset1): has 0 inputs"},
+    {"<input>" PORT_IN("0") "</input></layer>\n</layers>", "</layer>\n</layers>",
+     "layer 9 'result' (Result opset1): has 0 inputs"},
     {"type=\"Result\" version=\"opset1\" output_names=\"out\"", "type=\"Abs\" version=\"opset1\"", "has 0 outputs"},
     {"from-layer=\"7\" from-port=\"0\"", "from-layer=\"8\" from-port=\"0\"", "layer 8, which does not exist"},
     {"from-layer=\"7\" from-port=\"0\"", "from-layer=\"7\" from-port=\"1\"", "output port 1, which does not exist"},
@@ -195,7 +199,8 @@ static const struct {
     {"from-layer=\"7\" from-port=\"0\"", "from-layer=\"7\"", "no attribute 'from-port'"},
     {"from-layer=\"7\" from-port=\"0\"", "from-layer=\"6\" from-port=\"2\"", "cycle"},
     {"from-layer=\"7\" from-port=\"0\"", "from-layer=\"2\" from-port=\"2\"", "cycle"},
-    {"to-layer=\"2\" to-port=\"1\"", "to-layer=\"2\" to-port=\"0\"", "layer 2 '../mm' (MatMul opset1): the edge on line"},
+    {"to-layer=\"2\" to-port=\"1\"", "to-layer=\"2\" to-port=\"0\"",
+     "layer 2 '../mm' (MatMul opset1): the edge on line"},
     {"to-layer=\"2\" to-port=\"1\"", "to-layer=\"2\" to-port=\"2\"", "input port 2, which does not exist"},
     {"<edge from-layer=\"4\" from-port=\"0\" to-layer=\"5\" to-port=\"0\"/>", "", "no edge leads to input port 0"},
     {"<a value=\"x\"/>", "<a value=\"x\"/>text", "there is text"},
@@ -289,8 +294,9 @@ static void refuses_overlapping_claims(void **state)
     inc_buffer_puts(&xml, "<net name=\"n\" version=\"11\"><layers>");
     for (int i = 0; i < 5; i++)
         inc_buffer_printf(&xml,
-                          "<layer id=\"%d\" name=\"c\" type=\"Const\" version=\"opset1\"><data element_type=\"u8\" shape=\"50\" "
-                          "offset=\"%d\" size=\"50\"/><output><port id=\"0\"><dim>50</dim></port></output></layer>",
+                          "<layer id=\"%d\" name=\"c\" type=\"Const\" version=\"opset1\">"
+                          "<data element_type=\"u8\" shape=\"50\" offset=\"%d\" size=\"50\"/>"
+                          "<output><port id=\"0\"><dim>50</dim></port></output></layer>",
                           i, i);
     inc_buffer_puts(&xml, "</layers><edges/></net>");
     assert_int_equal(inc_buffer_check(&xml), INCISE_OK);
@@ -356,6 +362,11 @@ static void reads_files(void **state)
     assert_int_equal(read_and_drop(folder.bin), INCISE_ERROR_NO_INPUT);
     assert_int_equal(read_and_drop("/"), INCISE_ERROR_NO_INPUT);
     assert_int_equal(read_and_drop(""), INCISE_ERROR_NO_INPUT);
+
+    struct inc_graph *graph = NULL;
+    struct inc_ctx limited = *test_ctx();
+    limited.max_memory = BIN_SIZE - 1;
+    assert_int_equal(inc_ir_read(&limited, folder.xml, &graph), INCISE_ERROR_MEMORY);
 
     snprintf(other, sizeof other, "%s/other", folder.path);
     assert_int_equal(rename(folder.bin, other), 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fuzz targets: tests/fuzz/fuzz_<name>.c defines this function and nothing else that is visible. It runs under libFuzzer
- * (INCISE_FUZZ=ON, program fuzz_<name>) and over tests/fuzz/corpus/<name>/ in every test run (program replay_<name>). */
+/* Fuzz targets: tests/fuzz/fuzz_<name>.c defines this function. It runs under libFuzzer (preset fuzz, program
+ * fuzz_<name>) and over tests/fuzz/corpus/<name>/ in every test run (program replay_<name>). */
 #ifndef TESTS_FUZZ_FUZZ_H
 #define TESTS_FUZZ_FUZZ_H
 

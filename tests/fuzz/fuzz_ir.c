@@ -15,8 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t xml_size = nul != NULL ? (size_t)(nul - data) : size;
     inc_ctx_init(&ctx);
     ctx.max_memory = (size_t)64 << 20;
-    if (inc_ir_read_memory(&ctx, "fuzz", data, xml_size, nul != NULL ? nul + 1 : NULL, nul != NULL ? size - xml_size - 1 : 0,
-                           &graph) != INCISE_OK)
+    if (inc_ir_read_memory(&ctx, "fuzz", data, xml_size, nul != NULL ? nul + 1 : NULL,
+                           nul != NULL ? size - xml_size - 1 : 0, &graph) != INCISE_OK)
         return 0;
     inc_buffer_init(&text, &ctx);
     if (inc_graph_dump(graph, true, &text) != INCISE_OK) __builtin_trap();
@@ -28,11 +28,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifdef INCISE_LIBFUZZER
-/* Changes of bytes rarely leave XML well-formed. Half of the mutations therefore replace one attribute's or dim's text by
- * another of the same input or by a number at some limit. */
-static const char *const values[] = {"-1", "0", "1", "2", "3", "7", "64", "?", "..", "1..10", "-9223372036854775808",
-                                     "9223372036854775807", "4294967296", "18446744073709551615", "1,2", "2,-1,?", "f16",
-                                     "i64", "boolean", "i4", "true", "opset1", "opset8", "bidirectional"};
+/* Changes of bytes rarely leave XML well-formed. Half of the mutations therefore replace one attribute's or dim's text
+ * by another of the same input or by a number at some limit. */
+static const char *const values[] = {
+    "-1", "0", "1", "2", "3", "7", "64", "?", "..", "1..10", "-9223372036854775808", "9223372036854775807", "4294967296",
+    "18446744073709551615", "1,2", "2,-1,?", "f16", "i64", "boolean", "i4", "true", "opset1", "opset8", "bidirectional"};
 
 /* The text between the marks (quotes or <dim> and </) after a random place; false if there is none. */
 static int find_text(const uint8_t *data, size_t size, uint64_t random, size_t *start, size_t *length)

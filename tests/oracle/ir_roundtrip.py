@@ -35,12 +35,14 @@ def packed(element_type, shape, random):
 
 def elementwise(x, ids):
     same = op.equal(ids, ids)
-    return [op.add(x, f32(1.5)), op.subtract(x, x), op.multiply(x, f32([2.0])), op.divide(x, f32(2)), op.power(x, f32(2)),
+    return [op.add(x, f32(1.5)), op.subtract(x, x), op.multiply(x, f32([2.0])), op.divide(x, f32(2)),
+            op.power(x, f32(2)),
             op.minimum(x, f32(0)), op.maximum(x, f32(0)), op.not_equal(ids, ids), op.greater(ids, const(3)),
             op.greater_equal(ids, const(3)), op.less(ids, const(3)), op.less_equal(ids, const(3)),
             op.logical_and(same, same), op.logical_or(same, same), op.logical_xor(same, same), op.logical_not(same),
             op.bitwise_and(ids, ids), op.bitwise_or(ids, ids), op.bitwise_not(ids), op.select(same, ids, const(7)),
-            op.abs(x), op.negative(x), op.sqrt(op.abs(x)), op.exp(x), op.log(op.abs(x)), op.erf(x), op.sin(x), op.cos(x),
+            op.abs(x), op.negative(x), op.sqrt(op.abs(x)), op.exp(x), op.log(op.abs(x)), op.erf(x), op.sin(x),
+            op.cos(x),
             op.tanh(x), op.sigmoid(x), op.relu(x), op.gelu(x, "tanh"), op.gelu(x, "erf"), opset2.gelu(x), op.swish(x),
             op.swish(x, f32(1.5)), op.clamp(x, -1.25, 3e38), op.convert(x, "f16"),
             op.fake_quantize(x, f32(-1), f32(1), f32(-1), f32(1), 255)]
@@ -50,7 +52,8 @@ def algebra(x, ids):
     return [op.matmul(x, x, False, True), op.matmul(x, f32(np.eye(8)), False, False),
             op.scaled_dot_product_attention(x, x, x, causal=True), op.mvn(x, const([3]), True, 1e-12, "INSIDE_SQRT"),
             op.softmax(x, -1), opset1.softmax(x, 3), op.normalize_l2(x, const([3]), 1e-12, "add"),
-            op.reduce_mean(x, const([3]), True), op.reduce_sum(x, const([1, 3]), False), op.reduce_prod(ids, const([0]), False),
+            op.reduce_mean(x, const([3]), True), op.reduce_sum(x, const([1, 3]), False),
+            op.reduce_prod(ids, const([0]), False),
             op.reduce_max(x, const([3]), True), op.reduce_min(x, const([3]), True), op.reduce_l2(x, const([3]), True),
             op.cum_sum(ids, const(1), True, False)]
 
@@ -61,11 +64,15 @@ def movement(x, ids):
     return [op.shape_of(x, "i32"), opset1.shape_of(x), op.reshape(x, const([0, -1]), True),
             op.reshape(x, const([-1, 8]), False), op.transpose(x, const([0, 2, 1, 3])), op.squeeze(unit, const([0])),
             opset15.squeeze(unit, const([0]), False), op.concat([x, x], -1), op.split(x, const(3), 2).output(0),
-            op.variadic_split(x, const(3), const([3, 5])).output(1), op.slice(x, const([1]), const([7]), const([2]), const([3])),
+            op.variadic_split(x, const(3), const([3, 5])).output(1),
+            op.slice(x, const([1]), const([7]), const([2]), const([3])),
             op.strided_slice(x, const([0, 0]), const([1, 1]), const([1, 1]), [0, 1], [1, 0], [0, 0], [0, 0], [0, 0]),
-            op.gather(x, const([0, 2]), const(3)), opset7.gather(x, const([0]), const(3)), opset1.gather(x, const([0]), const(3)),
-            op.broadcast(f32([1.0]), const([2, 2]), broadcast_spec="BIDIRECTIONAL"), opset1.broadcast(f32([1.0]), const([2, 2])),
-            op.tile(x, const([1, 1, 1, 2])), op.pad(x, pads, pads, "constant", f32(0)), opset1.pad(x, pads, pads, "edge"),
+            op.gather(x, const([0, 2]), const(3)), opset7.gather(x, const([0]), const(3)),
+            opset1.gather(x, const([0]), const(3)),
+            op.broadcast(f32([1.0]), const([2, 2]), broadcast_spec="BIDIRECTIONAL"),
+            opset1.broadcast(f32([1.0]), const([2, 2])),
+            op.tile(x, const([1, 1, 1, 2])), op.pad(x, pads, pads, "constant", f32(0)),
+            opset1.pad(x, pads, pads, "edge"),
             opset12.pad(x, pads, pads, "reflect"), op.range(const(0), const(5), const(1), "i64")]
 
 
@@ -93,7 +100,8 @@ def make_compressed(random):
         weight = op.convert(packed(element_type, [16, 2, 8], random), "f16")
         scale = op.constant(random.standard_normal((16, 2, 1)).astype(np.float16))
         weight = op.reshape(op.multiply(weight, scale), const([16, 16]), False)
-        hidden = op.add(op.matmul(hidden, op.convert(weight, "f32"), False, True), f32(random.standard_normal((1, 1, 16))))
+        product = op.matmul(hidden, op.convert(weight, "f32"), False, True)
+        hidden = op.add(product, f32(random.standard_normal((1, 1, 16))))
     logits = op.matmul(hidden, table, False, True)
     return ov.Model([op.result(logits), op.result(hidden)], [ids], "compressed")
 
@@ -122,7 +130,8 @@ def make_input(port, random):
 
 
 def describe_ports(ports):
-    return [(sorted(port.names), str(port.partial_shape), str(port.element_type), str(ov.layout_helpers.get_layout(port)))
+    return [(sorted(port.names), str(port.partial_shape), str(port.element_type),
+             str(ov.layout_helpers.get_layout(port)))
             for port in ports]
 
 

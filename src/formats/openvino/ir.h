@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* OpenVINO IR, versions 10 and 11: an XML file of layers and edges, and a .bin file of constants beside it.
  *
- * Format: OpenVINO's src/core/src/pass/serialize.cpp (writer) and src/core/xml_util/src/xml_deserialize_util.cpp (reader). */
+ * Format: OpenVINO's src/core/src/pass/serialize.cpp (writer) and src/core/xml_util/src/xml_deserialize_util.cpp
+ * (reader). */
 #ifndef INC_FORMATS_IR_H
 #define INC_FORMATS_IR_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Data of constants. The .bin is one blob that constants point into; ranges that lie at an odd address for their element
- * type are copied, once each, into a second blob. */
+/* Data of constants. The .bin is one blob that constants point into; ranges that lie at an odd address for their
+ * element type are copied, once each, into a second blob. */
 #include "formats/openvino/ir_reader.h"
 
 #include <stdlib.h>
@@ -43,8 +43,8 @@ static enum incise_status check_ranges(struct inc_ir_reader *reader, size_t bin_
         if (constant->size > bin_size || constant->offset > bin_size - constant->size)
             return inc_node_fail(reader->graph, constant->node,
                                  "(line %lu) %llu bytes at offset %llu lie outside the weights of %zu bytes",
-                                 constant->line, (unsigned long long)constant->size, (unsigned long long)constant->offset,
-                                 bin_size);
+                                 constant->line, (unsigned long long)constant->size,
+                                 (unsigned long long)constant->offset, bin_size);
     }
     return INCISE_OK;
 }
@@ -60,8 +60,10 @@ static enum incise_status measure(const struct inc_ir_reader *reader, size_t bin
         const struct inc_ir_constant *constant = &reader->constants[i];
         if (i > 0 && same_range(constant, constant - 1)) continue;
         if (!inc_size_add(claimed, constant->needed, &claimed) || claimed > limit)
-            return inc_fail(reader->ctx, INCISE_ERROR_DATA, "%s: ranges of constants overlap: they claim more than %d times "
-                            "the %zu bytes of the weights", reader->source, MAX_CLAIM, bin_size);
+            return inc_fail(reader->ctx, INCISE_ERROR_DATA,
+                            "%s: ranges of constants overlap: they claim more than %d times "
+                            "the %zu bytes of the weights",
+                            reader->source, MAX_CLAIM, bin_size);
         if (!constant->aligned) *copied += inc_round_up(constant->needed, INC_ALIGN);
     }
     return INCISE_OK;

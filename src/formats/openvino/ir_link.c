@@ -38,8 +38,8 @@ static enum incise_status index_layers(struct inc_ir_reader *reader)
 }
 
 /* The port that one end of an edge names. */
-static enum incise_status find_end(const struct inc_ir_reader *reader, unsigned long line, uint32_t layer, uint32_t port,
-                                   bool is_output, const struct inc_ir_port **found)
+static enum incise_status find_end(const struct inc_ir_reader *reader, unsigned long line, uint32_t layer,
+                                   uint32_t port, bool is_output, const struct inc_ir_port **found)
 {
     const struct inc_ir_layer layer_key = {.id = layer};
     const struct inc_ir_port port_key = {.layer = layer, .id = port};
@@ -52,8 +52,8 @@ static enum incise_status find_end(const struct inc_ir_reader *reader, unsigned 
                  ? NULL
                  : bsearch(&port_key, reader->ports, reader->n_ports, sizeof *reader->ports, compare_ports);
     if (*found == NULL || (*found)->is_output != is_output)
-        return inc_node_fail(reader->graph, owner->node, "the edge on line %lu names %s port %u, which does not exist", line,
-                             is_output ? "output" : "input", port);
+        return inc_node_fail(reader->graph, owner->node, "the edge on line %lu names %s port %u, which does not exist",
+                             line, is_output ? "output" : "input", port);
     return INCISE_OK;
 }
 
@@ -92,8 +92,8 @@ static enum incise_status check_port(const struct inc_ir_reader *reader, const s
         int64_t said = reader->dims[port->first_dim + (size_t)i];
         struct inc_dim dim = value->shape.dims[i];
         if (said >= 0 && inc_dim_is_const(dim) && dim.value != said)
-            return inc_node_fail(reader->graph, port->node, "dim %d of port %u is said to be %lld but computes as %lld", i,
-                                 port->id, (long long)said, (long long)dim.value);
+            return inc_node_fail(reader->graph, port->node, "dim %d of port %u is said to be %lld but computes as %lld",
+                                 i, port->id, (long long)said, (long long)dim.value);
     }
     return INCISE_OK;
 }

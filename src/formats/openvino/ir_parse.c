@@ -16,8 +16,21 @@
 #define MAX_ATTRS 16                 /* of one op; ops.def stays far below */
 #define MAX_ID ((uint64_t)INT32_MAX) /* of layers and ports */
 
-enum state { AT_TOP, IN_NET, IN_LAYERS, IN_LAYER, IN_DATA, IN_INPUT, IN_OUTPUT, IN_PORT, IN_DIM, IN_EDGES, IN_EDGE, IN_INFO,
-             IN_IGNORED };
+enum state {
+    AT_TOP,
+    IN_NET,
+    IN_LAYERS,
+    IN_LAYER,
+    IN_DATA,
+    IN_INPUT,
+    IN_OUTPUT,
+    IN_PORT,
+    IN_DIM,
+    IN_EDGES,
+    IN_EDGE,
+    IN_INFO,
+    IN_IGNORED
+};
 
 struct frame {
     enum state state;
@@ -76,8 +89,9 @@ static void fail(struct parse *parse, const char *format, ...)
     const struct layer *layer = &parse->layer;
     unsigned long line = XML_GetCurrentLineNumber(parse->xml);
     if (layer->open)
-        parse->status = inc_fail(ctx, INCISE_ERROR_DATA, "%s:%lu: layer %u '%.200s' (%s %s): %s", parse->reader->source, line,
-                                 layer->id, layer_name(layer), inc_ops[layer->op].name, inc_ops[layer->op].opset, text);
+        parse->status =
+            inc_fail(ctx, INCISE_ERROR_DATA, "%s:%lu: layer %u '%.200s' (%s %s): %s", parse->reader->source, line,
+                     layer->id, layer_name(layer), inc_ops[layer->op].name, inc_ops[layer->op].opset, text);
     else
         parse->status = inc_fail(ctx, INCISE_ERROR_DATA, "%s:%lu: %s", parse->reader->source, line, text);
     XML_StopParser(parse->xml, XML_FALSE);
@@ -213,7 +227,10 @@ static void start_layer(struct parse *parse, const char **attrs)
     const char *opset = find_attribute(attrs, "version");
     if (!read_id(parse, attrs, "layer", "id", &layer->id)) return;
     if (name == NULL || type == NULL || opset == NULL) {
-        fail(parse, "layer %u has no attribute '%s'", layer->id, name == NULL ? "name" : type == NULL ? "type" : "version");
+        fail(parse, "layer %u has no attribute '%s'", layer->id,
+             name == NULL   ? "name"
+             : type == NULL ? "type"
+                            : "version");
         return;
     }
     if (!inc_op_find(type, opset, &layer->op)) {
@@ -287,11 +304,12 @@ static void add_constant(struct parse *parse, struct inc_node *node)
         return;
     }
     if (data->bytes > layer->size) {
-        fail(parse, "size=\"%llu\" is less than the %zu bytes of its elements", (unsigned long long)layer->size, data->bytes);
+        fail(parse, "size=\"%llu\" is less than the %zu bytes of its elements", (unsigned long long)layer->size,
+             data->bytes);
         return;
     }
-    if (!accept(parse, inc_grow(reader->ctx, (void **)&reader->constants, &reader->constants_capacity, reader->n_constants,
-                                sizeof *reader->constants)))
+    if (!accept(parse, inc_grow(reader->ctx, (void **)&reader->constants, &reader->constants_capacity,
+                                reader->n_constants, sizeof *reader->constants)))
         return;
     reader->constants[reader->n_constants++] =
         (struct inc_ir_constant){node, layer->offset, layer->size, data->bytes, layer->line, false};
@@ -553,7 +571,8 @@ static void XMLCALL on_text(void *user, const XML_Char *text, int length)
     }
 }
 
-static void XMLCALL on_doctype(void *user, const XML_Char *name, const XML_Char *system, const XML_Char *public, int internal)
+static void XMLCALL on_doctype(void *user, const XML_Char *name, const XML_Char *system, const XML_Char *public,
+                               int internal)
 {
     (void)name;
     (void)system;
@@ -581,7 +600,8 @@ enum incise_status inc_ir_parse(struct inc_ir_reader *reader, const void *xml, s
 {
     struct parse parse = {.reader = reader};
     if (size > INC_IR_MAX_XML)
-        return inc_fail(reader->ctx, INCISE_ERROR_DATA, "%s: %zu bytes of XML are more than 1 GiB", reader->source, size);
+        return inc_fail(reader->ctx, INCISE_ERROR_DATA, "%s: %zu bytes of XML are more than 1 GiB", reader->source,
+                        size);
     parse.xml = XML_ParserCreate(NULL);
     if (parse.xml == NULL) return inc_fail_memory(reader->ctx, 0, "the XML parser");
     inc_buffer_init(&parse.layer.name, reader->ctx);

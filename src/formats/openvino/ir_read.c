@@ -58,14 +58,19 @@ enum incise_status inc_ir_read_memory(const struct inc_ctx *ctx, const char *nam
     return finish(&reader, status, graph);
 }
 
+static enum incise_status check_limit(const struct inc_ctx *ctx, const char *path)
+{
+    uint64_t size;
+    if (ctx->max_memory == 0 || !inc_file_size(path, &size) || size <= ctx->max_memory) return INCISE_OK;
+    return inc_fail(ctx, INCISE_ERROR_MEMORY, "%s: %llu bytes are more than the memory limit of %zu", path,
+                    (unsigned long long)size, ctx->max_memory);
+}
+
 /* Reads the file beside the .xml whose name ends in .bin instead. `path` holds that name and is cut in two. */
 static enum incise_status read_beside(const struct inc_ctx *ctx, char *path, struct inc_file *file)
 {
-    uint64_t size;
+    INC_TRY(check_limit(ctx, path));
     char *slash = strrchr(path, '/');
-    if (ctx->max_memory != 0 && inc_file_size(path, &size) && size > ctx->max_memory)
-        return inc_fail(ctx, INCISE_ERROR_MEMORY, "%s: %llu bytes are more than the memory limit of %zu", path,
-                        (unsigned long long)size, ctx->max_memory);
     if (slash == NULL) return inc_file_read_beside(ctx, ".", path, SIZE_MAX - 1, file);
     if (slash == path) return inc_file_read_beside(ctx, "/", path + 1, SIZE_MAX - 1, file);
     *slash = '\0';
@@ -92,9 +97,8 @@ static enum incise_status read_weights(struct inc_ir_reader *reader)
 static enum incise_status read_files(struct inc_ir_reader *reader)
 {
     struct inc_file xml = {NULL, 0};
-    size_t limit = reader->ctx->max_memory;
-    if (limit == 0 || limit > INC_IR_MAX_XML) limit = INC_IR_MAX_XML;
-    INC_TRY(inc_file_read(reader->ctx, reader->source, limit, &xml));
+    INC_TRY(check_limit(reader->ctx, reader->source));
+    INC_TRY(inc_file_read(reader->ctx, reader->source, INC_IR_MAX_XML, &xml));
     enum incise_status status = inc_ir_parse(reader, xml.data, xml.size);
     inc_file_release(reader->ctx, &xml);
     if (status == INCISE_OK) status = read_weights(reader);

@@ -56,7 +56,8 @@ struct inc_ir_reader {
 };
 
 /* Reads the XML: nodes without inputs, in file order, and the lists above. */
-enum incise_status inc_ir_parse(struct inc_ir_reader *reader, const void *xml, size_t size) __attribute__((warn_unused_result));
+enum incise_status inc_ir_parse(struct inc_ir_reader *reader, const void *xml, size_t size)
+    __attribute__((warn_unused_result));
 
 /* True if some constant has at least one byte of data. */
 bool inc_ir_needs_weights(const struct inc_ir_reader *reader);

@@ -19,7 +19,8 @@ enum incise_status inc_ir_weights_init(struct inc_ir_weights *weights, const str
     weights->by_address = inc_alloc_zero(ctx, slots, sizeof *weights->by_address);
     weights->ranges = inc_alloc_zero(ctx, n_constants, sizeof *weights->ranges);
     weights->aliases = inc_alloc_zero(ctx, n_constants, sizeof *weights->aliases);
-    if (weights->by_content == NULL || weights->by_address == NULL || weights->ranges == NULL || weights->aliases == NULL)
+    if (weights->by_content == NULL || weights->by_address == NULL || weights->ranges == NULL ||
+        weights->aliases == NULL)
         return inc_fail_memory(ctx, slots * sizeof *weights->by_content, "a table of constants");
     return INCISE_OK;
 }
@@ -52,7 +53,8 @@ static size_t *find_content(struct inc_ir_weights *weights, const struct inc_ten
         size_t *slot = &weights->by_content[i & weights->mask];
         if (*slot == 0) return slot;
         const struct inc_ir_range *range = &weights->ranges[*slot - 1];
-        if (range->hash == hash && range->bytes == tensor->bytes && memcmp(range->data, tensor->data, tensor->bytes) == 0)
+        if (range->hash == hash && range->bytes == tensor->bytes &&
+            memcmp(range->data, tensor->data, tensor->bytes) == 0)
             return slot;
     }
 }

@@ -42,7 +42,8 @@ static enum incise_status order_nodes(struct writer *writer)
     if (graph->n_nodes >= INT32_MAX)
         return inc_fail(graph->ctx, INCISE_ERROR_FAILED, "%zu layers are more than a file can number", graph->n_nodes);
     writer->order = inc_alloc_array(graph->ctx, graph->n_nodes, sizeof(struct inc_node *));
-    if (writer->order == NULL) return inc_fail_memory(graph->ctx, graph->n_nodes * sizeof(void *), "an order of layers");
+    if (writer->order == NULL)
+        return inc_fail_memory(graph->ctx, graph->n_nodes * sizeof(void *), "an order of layers");
     for (size_t i = 0; i < graph->n_parameters; i++) writer->order[n++] = graph->parameters[i];
     for (struct inc_node *node = graph->first; node != NULL; node = node->next)
         if (node->op != INC_OP_PARAMETER && node->op != INC_OP_RESULT) writer->order[n++] = node;
@@ -229,7 +230,8 @@ static enum incise_status put_net(struct writer *writer)
     const struct inc_graph *graph = writer->graph;
     struct inc_buffer *xml = &writer->xml;
     inc_buffer_puts(xml, "<?xml version=\"1.0\"?>\n<net");
-    if (!inc_xml_attribute(xml, "name", graph->name != NULL ? graph->name : "")) return bad_text(writer, "the model's name");
+    if (!inc_xml_attribute(xml, "name", graph->name != NULL ? graph->name : ""))
+        return bad_text(writer, "the model's name");
     inc_buffer_printf(xml, " version=\"%d\">\n<layers>\n", graph->ir_version == 10 ? 10 : 11);
     for (size_t i = 0; i < writer->n_nodes; i++) INC_TRY(put_layer(writer, writer->order[i]));
     inc_buffer_puts(xml, "</layers>\n<edges>\n");
