@@ -45,7 +45,7 @@ struct incise_quantize_options {
 
 struct incise_convert_options {
     size_t struct_size;
-    const char *task; /* "features" (default): token embeddings; "embedding": one normalized vector per text */
+    const char *task; /* "features": the vectors of all tokens */
     int force;
 };
 

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Edits of models: read, change, write a folder. */
+#include "incise/compress.h"
+
+#include <string.h>
+
+#include "api/engine_internal.h"
+#include "base/file.h"
+#include "compress/changes.h"
+#include "formats/huggingface/huggingface.h"
+#include "formats/openvino/ir.h"
+
+/* The folder that `model` is or lies in; free it. */
+static enum incise_status folder_of(const struct inc_ctx *ctx, const char *model, char **folder)
+{
+    const char *slash = strrchr(model, '/');
+    size_t length = strlen(model);
+    if (!inc_is_folder(model)) length = slash == NULL ? 0 : slash == model ? 1 : (size_t)(slash - model);
+    *folder = inc_alloc(ctx, length + 2);
+    if (*folder == NULL) return inc_fail_memory(ctx, length + 2, "a path");
+    memcpy(*folder, length > 0 ? model : ".", length > 0 ? length : 1);
+    (*folder)[length > 0 ? length : 1] = '\0';
+    return INCISE_OK;
+}
+
+/* Writes the graph with what lies beside its source in `folder`. */
+static enum incise_status write_folder(struct inc_graph *graph, const char *folder, struct inc_output *out)
+{
+    INC_TRY(inc_info_set(graph, "incise/version", INCISE_VERSION));
+    INC_TRY(inc_ir_write(graph, out, "openvino_model"));
+    INC_TRY(inc_hf_copy_sidecars(folder, out));
+    return inc_output_commit(out);
+}
+
+/* ---- prune and quantize ---------------------------------------------------------------------------------------- */
+
+/* One edit of a read graph; `options` are the public ones. */
+typedef enum incise_status edit_fn(struct inc_graph *graph, struct inc_pool *pool, const void *options,
+                                   struct incise_changes *changes);
+
+static enum incise_status run_prune(struct inc_graph *graph, struct inc_pool *pool, const void *options,
+                                    struct incise_changes *changes)
+{
+    return inc_prune(graph, pool, options, changes);
+}
+
+static enum incise_status run_quantize(struct inc_graph *graph, struct inc_pool *pool, const void *options,
+                                       struct incise_changes *changes)
+{
+    return inc_quantize(graph, pool, options, changes);
+}
+
+static enum incise_status edit_graph(struct incise_engine *engine, const char *model, struct inc_output *out, edit_fn *edit,
+                                     const void *options, struct incise_changes *changes)
+{
+    const struct inc_ctx *ctx = inc_engine_ctx(engine);
+    struct inc_graph *graph = NULL;
+    char *folder = NULL;
+    enum incise_status status = inc_ir_read(ctx, model, &graph);
+    if (status == INCISE_OK) status = edit(graph, inc_engine_pool(engine), options, changes);
+    if (status == INCISE_OK) status = folder_of(ctx, model, &folder);
+    if (status == INCISE_OK) status = write_folder(graph, folder, out);
+    inc_free(ctx, folder);
+    inc_graph_destroy(graph);
+    return status;
+}
+
+static enum incise_status edit_model(struct incise_engine *engine, const char *model, const char *path, bool force,
+                                     edit_fn *edit, const void *options, struct incise_changes **result)
+{
+    const struct inc_ctx *ctx = inc_engine_ctx(engine);
+    struct incise_changes *changes;
+    struct inc_output out;
+    INC_TRY(inc_changes_create(ctx, &changes));
+    enum incise_status status = inc_output_begin(ctx, path, force, &out);
+    if (status == INCISE_OK) {
+        status = edit_graph(engine, model, &out, edit, options, changes);
+        inc_output_discard(&out);
+    }
+    if (status == INCISE_OK && result != NULL) *result = changes;
+    else incise_changes_destroy(changes);
+    return status;
+}
+
+static enum incise_status check_size(const struct incise_engine *engine, size_t given, size_t wanted, const char *what)
+{
+    if (given == wanted) return INCISE_OK;
+    return inc_fail(inc_engine_ctx(engine), INCISE_ERROR_USAGE, "options were not initialized by incise_%s_options_init", what);
+}
+
+enum incise_status incise_prune(struct incise_engine *engine, const char *model, const char *out,
+                                const struct incise_prune_options *options, struct incise_changes **changes)
+{
+    INC_TRY(check_size(engine, options->struct_size, sizeof *options, "prune"));
+    return edit_model(engine, model, out, options->force != 0, run_prune, options, changes);
+}
+
+enum incise_status incise_quantize(struct incise_engine *engine, const char *model, const char *out,
+                                   const struct incise_quantize_options *options, struct incise_changes **changes)
+{
+    INC_TRY(check_size(engine, options->struct_size, sizeof *options, "quantize"));
+    return edit_model(engine, model, out, options->force != 0, run_quantize, options, changes);
+}
+
+/* ---- convert --------------------------------------------------------------------------------------------------- */
+
+void incise_convert_options_init(struct incise_convert_options *options)
+{
+    *options = (struct incise_convert_options){.struct_size = sizeof *options, .task = "features"};
+}
+
+static enum incise_status convert(const struct inc_ctx *ctx, const char *source, struct inc_output *out)
+{
+    struct inc_graph *graph;
+    INC_TRY(inc_hf_read(ctx, source, &graph));
+    enum incise_status status = write_folder(graph, source, out);
+    inc_graph_destroy(graph);
+    return status;
+}
+
+enum incise_status incise_convert(struct incise_engine *engine, const char *source, const char *path,
+                                  const struct incise_convert_options *options)
+{
+    const struct inc_ctx *ctx = inc_engine_ctx(engine);
+    struct incise_convert_options defaults;
+    struct inc_output out;
+    incise_convert_options_init(&defaults);
+    if (options == NULL) options = &defaults;
+    INC_TRY(check_size(engine, options->struct_size, sizeof *options, "convert"));
+    if (options->task == NULL || strcmp(options->task, "features") != 0)
+        return inc_fail(ctx, INCISE_ERROR_USAGE, "task '%s': only features is known", options->task != NULL ? options->task : "");
+    INC_TRY(inc_output_begin(ctx, path, options->force != 0, &out));
+    enum incise_status status = convert(ctx, source, &out);
+    inc_output_discard(&out);
+    return status;
+}
