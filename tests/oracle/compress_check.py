@@ -104,7 +104,7 @@ def check_nncf(build, pruned, work):
 
 def check_model(build, source, work):
     before = weights(source)
-    types = {node.get_element_type().get_type_name() for node in read(source).get_ops()}
+    types = {port.get_element_type().get_type_name() for node in read(source).get_ops() for port in node.outputs()}
     is_float = types.isdisjoint({"i8", "u8", "i4", "u4"})
     pruned = work / "pruned"
     run_incise(build / "incise", "prune", source, "--pattern", f"block:{SIDE}x{SIDE}", "--sparsity", SHARE, "-o", pruned)
