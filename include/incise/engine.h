@@ -66,6 +66,15 @@ INCISE_API void incise_engine_destroy(struct incise_engine *engine);
 
 INCISE_API int incise_engine_threads(const struct incise_engine *engine);
 INCISE_API enum incise_isa incise_engine_isa(const struct incise_engine *engine);
+/* One kernel family: what was chosen for the engine's instruction set, and why. Static text. */
+struct incise_kernel_row {
+    const char *family; /* "gemm f32" */
+    const char *name;   /* "avx512_12x32" */
+    const char *why;
+};
+INCISE_API size_t incise_engine_kernels(const struct incise_engine *engine);
+INCISE_API void incise_engine_kernel(const struct incise_engine *engine, size_t index, struct incise_kernel_row *row);
+
 /* "scalar", "avx2", "avx512", "vnni", "bf16". */
 INCISE_API const char *incise_isa_name(enum incise_isa isa);
 /* The highest instruction set of this CPU. */

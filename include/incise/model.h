@@ -71,6 +71,12 @@ struct incise_model;
 
 INCISE_API void incise_load_options_init(struct incise_load_options *options);
 
+/* Writes the graph of `path` as text, as it is after the lowering pass `pass` ("" = as read), to `sink` in one call. Names
+ * the passes there are when `pass` is none. */
+typedef void incise_text_fn(void *user, const char *text);
+INCISE_API INCISE_CHECK enum incise_status incise_model_dump(struct incise_engine *engine, const char *path,
+                                                             const char *pass, incise_text_fn *sink, void *user);
+
 /* Loads `path`, an .xml file or a folder with openvino_model.xml. `options` may be NULL. The caller owns *model and
  * frees it before the engine and after its sessions. */
 INCISE_API INCISE_CHECK enum incise_status incise_model_load(struct incise_engine *engine, const char *path,

@@ -71,3 +71,26 @@ enum incise_isa incise_engine_isa(const struct incise_engine *engine)
 {
     return engine->isa;
 }
+
+size_t incise_engine_kernels(const struct incise_engine *engine)
+{
+    const char *family, *name;
+    enum incise_isa isa;
+    size_t n = 0;
+    while (engine->device->ops->kernel(engine->device, n, &family, &name, &isa)) n++;
+    return n;
+}
+
+void incise_engine_kernel(const struct incise_engine *engine, size_t index, struct incise_kernel_row *row)
+{
+    static const char *const why[] = {
+        [INCISE_ISA_SCALAR] = "plain C: nothing faster within the instruction set",
+        [INCISE_ISA_AVX2] = "AVX2 and FMA are the best that this family has here",
+        [INCISE_ISA_AVX512] = "AVX-512 is the best that this family has here",
+        [INCISE_ISA_VNNI] = "VNNI multiplies four bytes per lane and instruction",
+        [INCISE_ISA_BF16] = "AVX-512 BF16 is the best that this family has here",
+    };
+    enum incise_isa isa = INCISE_ISA_SCALAR;
+    *row = (struct incise_kernel_row){"", "", ""};
+    if (engine->device->ops->kernel(engine->device, index, &row->family, &row->name, &isa)) row->why = why[isa];
+}

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "api/model_internal.h"
+#include "base/buffer.h"
 #include "formats/openvino/ir.h"
 
 _Static_assert((int)INCISE_BOOL == (int)INC_BOOL && (int)INCISE_U4 == (int)INC_U4 && (int)INCISE_I64 == (int)INC_I64,
@@ -79,6 +80,55 @@ enum incise_status incise_model_load(struct incise_engine *engine, const char *p
     enum incise_status status = inc_model_from_graph(engine, graph, &program, model);
     inc_graph_destroy(graph);
     if (status == INCISE_OK) (*model)->load_seconds = seconds_now() - start;
+    return status;
+}
+
+static bool is_pass(const char *name)
+{
+    for (size_t i = 0; i < inc_n_passes; i++)
+        if (strcmp(inc_passes[i].name, name) == 0) return true;
+    return name[0] == '\0';
+}
+
+static enum incise_status fail_pass(const struct inc_ctx *ctx, const char *pass)
+{
+    struct inc_buffer names;
+    inc_buffer_init(&names, ctx);
+    for (size_t i = 0; i < inc_n_passes; i++) inc_buffer_printf(&names, " %s", inc_passes[i].name);
+    enum incise_status status = inc_buffer_check(&names);
+    if (status == INCISE_OK) status = inc_fail(ctx, INCISE_ERROR_USAGE, "there is no pass '%s'; the passes are:%s", pass, names.data);
+    inc_buffer_fini(&names);
+    return status;
+}
+
+static enum incise_status dump_graph(struct incise_engine *engine, struct inc_graph *graph, const char *pass,
+                                     struct inc_buffer *dump)
+{
+    struct inc_lowering lowering = {.ctx = &engine->ctx};
+    if (pass[0] == '\0') return inc_graph_dump(graph, true, dump);
+    INC_TRY(inc_graph_clone(graph, &lowering.graph));
+    enum incise_status status = inc_lower_run(&lowering, pass, dump);
+    if (status == INCISE_OK && dump->length == 0)
+        status = inc_fail(&engine->ctx, INCISE_ERROR_DATA, "%s: lowering stops before pass '%s': %s", graph->source, pass,
+                          lowering.reason);
+    inc_graph_destroy(lowering.graph);
+    return status;
+}
+
+enum incise_status incise_model_dump(struct incise_engine *engine, const char *path, const char *pass, incise_text_fn *sink,
+                                     void *user)
+{
+    const struct inc_ctx *ctx = &engine->ctx;
+    struct inc_graph *graph = NULL;
+    struct inc_buffer dump;
+    if (!is_pass(pass)) return fail_pass(ctx, pass);
+    INC_TRY(inc_ir_read(ctx, path, &graph));
+    inc_buffer_init(&dump, ctx);
+    enum incise_status status = dump_graph(engine, graph, pass, &dump);
+    if (status == INCISE_OK) status = inc_buffer_check(&dump);
+    if (status == INCISE_OK) sink(user, dump.data);
+    inc_buffer_fini(&dump);
+    inc_graph_destroy(graph);
     return status;
 }
 

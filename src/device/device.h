@@ -143,6 +143,9 @@ struct inc_device_ops {
      * a table. */
     enum incise_status (*run)(struct inc_device *device, const struct inc_step *step, const struct inc_prepared *prepared,
                               const struct inc_batch *batch, void *scratch);
+    /* The kernel chosen for the `index`-th family; false beyond the last. */
+    bool (*kernel)(const struct inc_device *device, size_t index, const char **family, const char **name,
+                   enum incise_isa *isa);
     void (*destroy)(struct inc_device *device);
 };
 

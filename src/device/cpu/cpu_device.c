@@ -100,6 +100,25 @@ static enum incise_status cpu_run(struct inc_device *device, const struct inc_st
     }
 }
 
+static bool cpu_kernel(const struct inc_device *device, size_t index, const char **family, const char **name,
+                       enum incise_isa *isa)
+{
+    const struct inc_cpu *cpu = (const struct inc_cpu *)device;
+    const struct {
+        const char *family, *name;
+        enum incise_isa isa;
+    } kernels[] = {
+        {"gemm f32", cpu->gemm_f32->name, cpu->gemm_f32->isa}, {"gemm int8", cpu->gemm_i8->name, cpu->gemm_i8->isa},
+        {"attention", cpu->attention->name, cpu->attention->isa}, {"norm", cpu->norm->name, cpu->norm->isa},
+        {"activation", cpu->act->name, cpu->act->isa}, {"quantize", cpu->quantize->name, cpu->quantize->isa},
+    };
+    if (index >= sizeof kernels / sizeof kernels[0]) return false;
+    *family = kernels[index].family;
+    *name = kernels[index].name;
+    *isa = kernels[index].isa;
+    return true;
+}
+
 static void cpu_destroy(struct inc_device *device)
 {
     inc_free(device->ctx, device);
@@ -114,6 +133,7 @@ static const struct inc_device_ops cpu_ops = {
     .describe = cpu_describe,
     .scratch_bytes = cpu_scratch_bytes,
     .run = cpu_run,
+    .kernel = cpu_kernel,
     .destroy = cpu_destroy,
 };
 

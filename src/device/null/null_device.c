@@ -48,6 +48,13 @@ static enum incise_status null_run(struct inc_device *device, const struct inc_s
     return INCISE_OK;
 }
 
+static bool null_kernel(const struct inc_device *device, size_t index, const char **family, const char **name,
+                        enum incise_isa *isa)
+{
+    (void)device, (void)index, (void)family, (void)name, (void)isa;
+    return false;
+}
+
 static void null_destroy(struct inc_device *device)
 {
     inc_free(device->ctx, device);
@@ -62,6 +69,7 @@ static const struct inc_device_ops null_ops = {
     .describe = null_describe,
     .scratch_bytes = null_scratch_bytes,
     .run = null_run,
+    .kernel = null_kernel,
     .destroy = null_destroy,
 };
 

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands that write a changed model: convert, prune, quantize. */
+#include <stdlib.h>
+
+#include "commands.h"
+#include "incise/compress.h"
+
+struct edit_options {
+    const char *out;
+    bool force;
+    struct incise_prune_options prune;
+    struct incise_quantize_options quantize;
+    struct incise_convert_options convert;
+    long seed;
+};
+
+static void edit_defaults(void *block)
+{
+    struct edit_options *options = block;
+    incise_prune_options_init(&options->prune);
+    incise_quantize_options_init(&options->quantize);
+    incise_convert_options_init(&options->convert);
+    options->prune.sparsity = -1;
+}
+
+static void show_progress(void *user, size_t done, size_t total, const char *name)
+{
+    tool_progress(user, done, total, name);
+}
+
+static enum incise_status check_out(const struct edit_options *options)
+{
+    if (options->out != NULL) return INCISE_OK;
+    return tool_fail(INCISE_ERROR_USAGE, "-o OUT is missing: the folder to write");
+}
+
+/* What was changed, layer by layer. `pruned` picks the columns. */
+static enum incise_status print_changes(const struct tool_global *global, const struct incise_changes *changes, bool pruned)
+{
+    struct tool_rows *rows = tool_rows_create();
+    if (rows == NULL) return INCISE_ERROR_MEMORY;
+    for (size_t i = 0; i < incise_changes_count(changes); i++) {
+        struct incise_change change;
+        incise_changes_get(changes, i, &change);
+        tool_rows_next(rows);
+        tool_set_text(rows, "layer", change.name);
+        tool_set_int(rows, "rows", change.rows);
+        tool_set_int(rows, "columns", change.columns);
+        if (pruned) {
+            tool_set_int(rows, "blocks", change.blocks);
+            tool_set_int(rows, "zero_blocks", change.zero_blocks);
+        }
+        tool_set_real(rows, "zeros", change.zeros, 3);
+        tool_set_real(rows, "error", change.error, 4);
+    }
+    enum incise_status status = tool_rows_print(rows, (enum tool_format)global->format, false);
+    tool_rows_destroy(rows);
+    return status;
+}
+
+/* ---- convert --------------------------------------------------------------------------------------------------- */
+
+#define OPTION(name, letter, kind, field, values, help) {name, letter, kind, offsetof(struct edit_options, field), values, help, NULL}
+#define OUTPUT_OPTIONS                                                            \
+    OPTION("output", 'o', TOOL_TEXT, out, "OUT", "folder to write"),              \
+    OPTION("force", 'f', TOOL_FLAG, force, NULL, "replace OUT if it exists")
+
+static const struct tool_option convert_table[] = {
+    OUTPUT_OPTIONS,
+    OPTION("task", 0, TOOL_TEXT, convert.task, "features", "features: token embeddings, as optimum's feature-extraction"),
+};
+
+static enum incise_status convert_run(const struct tool_global *global, void *block, char **arguments, size_t n)
+{
+    struct edit_options *options = block;
+    struct incise_engine *engine = NULL;
+    (void)n;
+    enum incise_status status = check_out(options);
+    if (status == INCISE_OK) status = tool_engine(global, &engine);
+    options->convert.force = options->force;
+    if (status == INCISE_OK) status = incise_convert(engine, arguments[0], options->out, &options->convert);
+    incise_engine_destroy(engine);
+    return status;
+}
+
+const struct tool_command tool_convert = {
+    .name = "convert",
+    .arguments = "FOLDER -o OUT",
+    .summary = "Hugging Face folder (config.json, model.safetensors) to OpenVINO IR folder",
+    .options = convert_table,
+    .n_options = sizeof convert_table / sizeof convert_table[0],
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .options_bytes = sizeof(struct edit_options),
+    .defaults = edit_defaults,
+    .run = convert_run,
+};
+
+/* ---- prune ----------------------------------------------------------------------------------------------------- */
+
+static const struct tool_option prune_table[] = {
+    OUTPUT_OPTIONS,
+    OPTION("pattern", 'p', TOOL_TEXT, prune.pattern, "element|block:RxC",
+           "what is removed: R outputs x C inputs of W[out, in]; 32x4 runs as fast as 32x32 and loses less"),
+    OPTION("sparsity", 's', TOOL_REAL, prune.sparsity, "S", "share of each weight's blocks, 0 <= S < 1"),
+    OPTION("method", 'm', TOOL_TEXT, prune.method, "magnitude|random", "which blocks (default: magnitude)"),
+    OPTION("norm", 0, TOOL_TEXT, prune.norm, "l1|l2", "score of a block for magnitude (default: l1)"),
+    OPTION("select", 0, TOOL_TEXT, prune.select, "REGEX", "layers, by their or their weight's name (default: every MatMul)"),
+    OPTION("ignore", 0, TOOL_TEXT, prune.ignore, "REGEX", "layers that are left alone"),
+    OPTION("seed", 0, TOOL_INT, seed, "N", "of random"),
+};
+
+static enum incise_status prune_run(const struct tool_global *global, void *block, char **arguments, size_t n)
+{
+    struct edit_options *options = block;
+    struct incise_engine *engine = NULL;
+    struct incise_changes *changes = NULL;
+    (void)n;
+    enum incise_status status = check_out(options);
+    if (status == INCISE_OK && options->prune.pattern == NULL)
+        status = tool_fail(INCISE_ERROR_USAGE, "--pattern is missing: element or block:RxC, such as block:32x4");
+    if (status == INCISE_OK && options->prune.sparsity < 0)
+        status = tool_fail(INCISE_ERROR_USAGE, "--sparsity is missing: the share to remove, such as 0.5");
+    if (status == INCISE_OK) status = tool_engine(global, &engine);
+    options->prune.force = options->force;
+    options->prune.seed = (uint64_t)options->seed;
+    options->prune.progress = show_progress;
+    options->prune.progress_user = "prune";
+    if (status == INCISE_OK) status = incise_prune(engine, arguments[0], options->out, &options->prune, &changes);
+    if (status == INCISE_OK) status = print_changes(global, changes, true);
+    incise_changes_destroy(changes);
+    incise_engine_destroy(engine);
+    return status;
+}
+
+const struct tool_command tool_prune = {
+    .name = "prune",
+    .arguments = "MODEL -o OUT --pattern P --sparsity S",
+    .summary = "sets weights to zero in blocks that the kernels skip",
+    .options = prune_table,
+    .n_options = sizeof prune_table / sizeof prune_table[0],
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .options_bytes = sizeof(struct edit_options),
+    .defaults = edit_defaults,
+    .run = prune_run,
+};
+
+/* ---- quantize -------------------------------------------------------------------------------------------------- */
+
+static const struct tool_option quantize_table[] = {
+    OUTPUT_OPTIONS,
+    OPTION("weights", 'w', TOOL_TEXT, quantize.weights, "int8", "stored type: symmetric, one scale per output row (default: int8)"),
+    OPTION("activations", 'a', TOOL_TEXT, quantize.activations, "dynamic|float",
+           "dynamic: rows are quantized on the fly and integers multiplied; float: weights only (default: dynamic)"),
+    OPTION("select", 0, TOOL_TEXT, quantize.select, "REGEX",
+           "layers, by their or their weight's name (default: every MatMul and embedding table)"),
+    OPTION("ignore", 0, TOOL_TEXT, quantize.ignore, "REGEX", "layers that are left alone"),
+};
+
+static enum incise_status quantize_run(const struct tool_global *global, void *block, char **arguments, size_t n)
+{
+    struct edit_options *options = block;
+    struct incise_engine *engine = NULL;
+    struct incise_changes *changes = NULL;
+    (void)n;
+    enum incise_status status = check_out(options);
+    if (status == INCISE_OK) status = tool_engine(global, &engine);
+    options->quantize.force = options->force;
+    options->quantize.progress = show_progress;
+    options->quantize.progress_user = "quantize";
+    if (status == INCISE_OK) status = incise_quantize(engine, arguments[0], options->out, &options->quantize, &changes);
+    if (status == INCISE_OK) status = print_changes(global, changes, false);
+    incise_changes_destroy(changes);
+    incise_engine_destroy(engine);
+    return status;
+}
+
+const struct tool_command tool_quantize = {
+    .name = "quantize",
+    .arguments = "MODEL -o OUT",
+    .summary = "stores weights as integers",
+    .options = quantize_table,
+    .n_options = sizeof quantize_table / sizeof quantize_table[0],
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .options_bytes = sizeof(struct edit_options),
+    .defaults = edit_defaults,
+    .run = quantize_run,
+};

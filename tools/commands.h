@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One command per cmd_<name>.c. */
+#ifndef TOOLS_COMMANDS_H
+#define TOOLS_COMMANDS_H
+
+#include "tool.h"
+
+extern const struct tool_command tool_inspect, tool_convert, tool_prune, tool_quantize, tool_run, tool_devices;
+
+#endif

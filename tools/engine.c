@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine behind a command, and what commands say on stderr. */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tool.h"
+
+enum incise_status tool_fail(enum incise_status status, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("incise: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    return status;
+}
+
+static void log_to_stderr(void *user, enum incise_log_level level, const char *text)
+{
+    static const char *const prefix[] = {"incise: ", "incise: warning: ", "incise: ", "incise: debug: "};
+    (void)user;
+    fprintf(stderr, "%s%s\n", prefix[level], text);
+}
+
+enum incise_status tool_engine(const struct tool_global *global, struct incise_engine **engine)
+{
+    struct incise_engine_options options;
+    incise_engine_options_init(&options);
+    options.threads = (int)global->threads;
+    options.isa = global->isa - 1;
+    options.max_memory = global->max_memory;
+    options.pin_threads = 1;
+    options.log = log_to_stderr;
+    options.log_level = (enum incise_log_level)global->log;
+    return incise_engine_create(&options, engine);
+}
+
+void tool_progress(const char *what, size_t done, size_t total, const char *name)
+{
+    static int terminal = -1;
+    if (terminal < 0) terminal = isatty(STDERR_FILENO);
+    if (!terminal) return;
+    fprintf(stderr, "\r\033[K%s %zu/%zu %.60s", what, done, total, done == total ? "" : name);
+    if (done == total) fputc('\n', stderr);
+    fflush(stderr);
+}
+
+void *tool_alloc(size_t count, size_t size)
+{
+    void *memory = calloc(count > 0 ? count : 1, size);
+    if (memory == NULL) (void)tool_fail(INCISE_ERROR_MEMORY, "out of memory");
+    return memory;
+}
