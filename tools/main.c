@@ -32,7 +32,7 @@ static enum incise_status run_command(const struct tool_command *command, int ar
     return status;
 }
 
-/* A full disk or a closed pipe behind stdout must not look like success. */
+/* A full disk behind stdout must not look like success. */
 static enum incise_status close_output(enum incise_status status)
 {
     if (fflush(stdout) == 0 && !ferror(stdout)) return status;
@@ -42,7 +42,6 @@ static enum incise_status close_output(enum incise_status status)
 int main(int argc, char **argv)
 {
     signal(SIGXFSZ, SIG_IGN); /* a file size limit becomes an error of write() */
-    signal(SIGPIPE, SIG_IGN);
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         tool_print_help(NULL);
         return argc < 2 ? INCISE_ERROR_USAGE : (int)close_output(INCISE_OK);

@@ -167,19 +167,21 @@ static size_t display_width(const char *text)
     return n;
 }
 
-static void print_padded(const char *text, size_t width, bool left)
+/* The last cell of a plain line gets no spaces behind it. */
+static void print_padded(const char *text, size_t width, bool left, bool last)
 {
     size_t own = display_width(text);
     int pad = width > own ? (int)(width - own) : 0;
     if (left)
-        printf("%s%*s", text, pad, "");
+        printf("%s%*s", text, last ? 0 : pad, "");
     else
         printf("%*s%s", pad, "", text);
 }
 
 static void print_aligned(const struct tool_rows *rows, bool markdown)
 {
-    size_t n = json_array_size(rows->array);
+    size_t n = json_array_size(rows->array), last = rows->n_columns;
+    while (last > 0 && (last == rows->n_columns || rows->columns[last].hidden)) last--;
     for (size_t line = 0; line < n + 1 + markdown; line++) {
         size_t row = line == 0 ? SIZE_MAX : line - 1 - markdown;
         bool rule = markdown && line == 1, first = true;
@@ -205,7 +207,7 @@ static void print_aligned(const struct tool_rows *rows, bool markdown)
             if (line > 0)
                 format_value(json_object_get(json_array_get(rows->array, row), column->name), column->digits, false, text,
                              sizeof text);
-            print_padded(line == 0 ? column->name : text, width, left);
+            print_padded(line == 0 ? column->name : text, width, left, c == last && !markdown);
         }
         puts(markdown ? " |" : "");
     }
