@@ -69,18 +69,20 @@ INCISE_API void incise_convert_options_init(struct incise_convert_options *optio
  * blocks whose norm is below the (100 * sparsity)-th percentile of its block norms, interpolated linearly; "random":
  * round(sparsity * blocks) of them. Zero means the value after decompression. On success *changes (if `changes` is not
  * NULL) is the caller's. INCISE_ERROR_USAGE for options that cannot work and for a selection that is empty. */
-INCISE_API INCISE_CHECK enum incise_status incise_prune(struct incise_engine *engine, const char *model, const char *out,
-                                                        const struct incise_prune_options *options,
+INCISE_API INCISE_CHECK enum incise_status incise_prune(struct incise_engine *engine, const char *model,
+                                                        const char *out, const struct incise_prune_options *options,
                                                         struct incise_changes **changes);
 
 /* Stores weights as integers. Weights that are integers already stay; INCISE_ERROR_USAGE if nothing is left to do. */
 INCISE_API INCISE_CHECK enum incise_status incise_quantize(struct incise_engine *engine, const char *model,
-                                                           const char *out, const struct incise_quantize_options *options,
+                                                           const char *out,
+                                                           const struct incise_quantize_options *options,
                                                            struct incise_changes **changes);
 
 /* Hugging Face folder to IR folder; `options` may be NULL. */
 INCISE_API INCISE_CHECK enum incise_status incise_convert(struct incise_engine *engine, const char *source,
-                                                          const char *out, const struct incise_convert_options *options);
+                                                          const char *out,
+                                                          const struct incise_convert_options *options);
 
 INCISE_API size_t incise_changes_count(const struct incise_changes *changes);
 INCISE_API void incise_changes_get(const struct incise_changes *changes, size_t index, struct incise_change *change);

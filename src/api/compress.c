@@ -50,8 +50,8 @@ static enum incise_status run_quantize(struct inc_graph *graph, struct inc_pool 
     return inc_quantize(graph, pool, options, changes);
 }
 
-static enum incise_status edit_graph(struct incise_engine *engine, const char *model, struct inc_output *out, edit_fn *edit,
-                                     const void *options, struct incise_changes *changes)
+static enum incise_status edit_graph(struct incise_engine *engine, const char *model, struct inc_output *out,
+                                     edit_fn *edit, const void *options, struct incise_changes *changes)
 {
     const struct inc_ctx *ctx = inc_engine_ctx(engine);
     struct inc_graph *graph = NULL;
@@ -85,7 +85,8 @@ static enum incise_status edit_model(struct incise_engine *engine, const char *m
 static enum incise_status check_size(const struct incise_engine *engine, size_t given, size_t wanted, const char *what)
 {
     if (given == wanted) return INCISE_OK;
-    return inc_fail(inc_engine_ctx(engine), INCISE_ERROR_USAGE, "options were not initialized by incise_%s_options_init", what);
+    return inc_fail(inc_engine_ctx(engine), INCISE_ERROR_USAGE,
+                    "options were not initialized by incise_%s_options_init", what);
 }
 
 enum incise_status incise_prune(struct incise_engine *engine, const char *model, const char *out,
@@ -128,7 +129,8 @@ enum incise_status incise_convert(struct incise_engine *engine, const char *sour
     if (options == NULL) options = &defaults;
     INC_TRY(check_size(engine, options->struct_size, sizeof *options, "convert"));
     if (options->task == NULL || strcmp(options->task, "features") != 0)
-        return inc_fail(ctx, INCISE_ERROR_USAGE, "task '%s': only features is known", options->task != NULL ? options->task : "");
+        return inc_fail(ctx, INCISE_ERROR_USAGE, "task '%s': only features is known",
+                        options->task != NULL ? options->task : "");
     INC_TRY(inc_output_begin(ctx, path, options->force != 0, &out));
     enum incise_status status = convert(ctx, source, &out);
     inc_output_discard(&out);

@@ -35,7 +35,8 @@ static double order_statistic(const double *values, size_t n, size_t k, size_t *
     return result;
 }
 
-enum incise_status inc_percentile(const struct inc_ctx *ctx, const double *values, size_t n, double share, double *result)
+enum incise_status inc_percentile(const struct inc_ctx *ctx, const double *values, size_t n, double share,
+                                  double *result)
 {
     size_t *counts = inc_alloc_array(ctx, DIGITS, sizeof *counts);
     if (counts == NULL) return inc_fail_memory(ctx, DIGITS * sizeof *counts, "a percentile");

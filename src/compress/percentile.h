@@ -6,7 +6,8 @@
 
 /* The `share`-quantile (0..1) of n > 0 finite values >= 0, interpolated linearly between order statistics as
  * numpy.percentile(values, 100 * share) does. */
-enum incise_status inc_percentile(const struct inc_ctx *ctx, const double *values, size_t n, double share, double *result)
+enum incise_status inc_percentile(const struct inc_ctx *ctx, const double *values, size_t n, double share,
+                                  double *result)
     __attribute__((warn_unused_result));
 
 #endif

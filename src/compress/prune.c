@@ -114,7 +114,8 @@ static enum incise_status parse_options(const struct inc_ctx *ctx, const struct 
                         options->method != NULL ? options->method : "");
     pruning->squared = options->norm != NULL && strcmp(options->norm, "l2") == 0;
     if (!pruning->squared && (options->norm == NULL || strcmp(options->norm, "l1") != 0))
-        return inc_fail(ctx, INCISE_ERROR_USAGE, "norm '%s' is neither l1 nor l2", options->norm != NULL ? options->norm : "");
+        return inc_fail(ctx, INCISE_ERROR_USAGE, "norm '%s' is neither l1 nor l2",
+                        options->norm != NULL ? options->norm : "");
     if (!(options->sparsity >= 0.0 && options->sparsity < 1.0))
         return inc_fail(ctx, INCISE_ERROR_USAGE, "sparsity %g is not in [0, 1)", options->sparsity);
     pruning->sparsity = options->sparsity;
@@ -206,7 +207,8 @@ static void describe(const struct pruning *pruning, struct incise_change *change
     change->columns = weight->in;
     change->blocks = (int64_t)pruning->n_blocks;
     for (size_t i = 0; i < pruning->n_blocks; i++) {
-        int64_t r = (int64_t)(i / pruning->across) * pruning->rows, k = (int64_t)(i % pruning->across) * pruning->columns;
+        int64_t r = (int64_t)(i / pruning->across) * pruning->rows;
+        int64_t k = (int64_t)(i % pruning->across) * pruning->columns;
         int64_t height = weight->out - r < pruning->rows ? weight->out - r : pruning->rows;
         int64_t width = weight->in - k < pruning->columns ? weight->in - k : pruning->columns;
         bool zero = pruning->chosen[i] || pruning->zeros[i] == (size_t)(height * width);
@@ -252,8 +254,9 @@ static void release(const struct inc_ctx *ctx, struct pruning *pruning)
 }
 
 /* Scores, chooses, and stores the result. */
-static enum incise_status prune_weight(struct inc_graph *graph, struct inc_pool *pool, const struct inc_targets *targets,
-                                       size_t index, struct pruning *pruning, struct incise_changes *changes)
+static enum incise_status prune_weight(struct inc_graph *graph, struct inc_pool *pool,
+                                       const struct inc_targets *targets, size_t index, struct pruning *pruning,
+                                       struct incise_changes *changes)
 {
     const struct inc_target *target = &targets->items[index];
     const struct inc_tensor *data = &target->weight.constant->data;
@@ -282,9 +285,10 @@ static enum incise_status prune_weight(struct inc_graph *graph, struct inc_pool 
 static enum incise_status record(struct inc_graph *graph, const struct incise_prune_options *options,
                                  const struct pruning *pruning, size_t n)
 {
-    const char *text = inc_arena_printf(&graph->arena, "%s %s%s%s sparsity=%g layers=%zu", options->pattern, options->method,
-                                        pruning->method == &methods[0] ? " " : "",
-                                        pruning->method == &methods[0] ? options->norm : "", options->sparsity, n);
+    bool scored = pruning->method->choose == choose_magnitude;
+    const char *text = inc_arena_printf(&graph->arena, "%s %s%s%s sparsity=%g layers=%zu", options->pattern,
+                                        options->method, scored ? " " : "", scored ? options->norm : "",
+                                        options->sparsity, n);
     if (text == NULL) return inc_fail_memory(graph->ctx, 0, "rt_info");
     return inc_info_set(graph, "incise/pruned", text);
 }

@@ -10,14 +10,16 @@ enum { INT8_LIMIT = 127 };
 
 void incise_quantize_options_init(struct incise_quantize_options *options)
 {
-    *options = (struct incise_quantize_options){.struct_size = sizeof *options, .weights = "int8", .activations = "dynamic"};
+    *options = (struct incise_quantize_options){.struct_size = sizeof *options, .weights = "int8",
+                                                .activations = "dynamic"};
 }
 
 static enum incise_status check_options(const struct inc_ctx *ctx, const struct incise_quantize_options *options)
 {
     const char *weights = options->weights != NULL ? options->weights : "";
     const char *activations = options->activations != NULL ? options->activations : "";
-    if (strcmp(weights, "int8") != 0) return inc_fail(ctx, INCISE_ERROR_USAGE, "weights '%s': only int8 is known", weights);
+    if (strcmp(weights, "int8") != 0)
+        return inc_fail(ctx, INCISE_ERROR_USAGE, "weights '%s': only int8 is known", weights);
     if (strcmp(activations, "dynamic") != 0 && strcmp(activations, "float") != 0)
         return inc_fail(ctx, INCISE_ERROR_USAGE, "activations '%s' is neither dynamic nor float", activations);
     return INCISE_OK;
@@ -125,10 +127,12 @@ static struct inc_value *add_chain(struct inc_graph *graph, const struct inc_tar
 {
     const struct inc_weight *weight = &target->weight;
     struct inc_node *old = weight->constant;
-    int64_t rows = weight->transposed ? weight->in : weight->out, columns = weight->transposed ? weight->out : weight->in;
+    int64_t rows = weight->transposed ? weight->in : weight->out;
+    int64_t columns = weight->transposed ? weight->out : weight->in;
     struct inc_tensor q = {.type = INC_I8, .rank = 2, .dims = {rows, columns}, .data = job->q,
                            .bytes = (size_t)rows * (size_t)columns};
-    struct inc_tensor scale = {.type = INC_F32, .rank = 2, .data = job->scales, .bytes = (size_t)weight->out * sizeof(float)};
+    struct inc_tensor scale = {.type = INC_F32, .rank = 2, .data = job->scales,
+                               .bytes = (size_t)weight->out * sizeof(float)};
     scale.dims[0] = weight->transposed ? 1 : weight->out;
     scale.dims[1] = weight->transposed ? weight->out : 1;
     const char *scale_name = inc_arena_printf(&graph->arena, "%s/scale", name);
@@ -186,8 +190,9 @@ static enum incise_status replace(struct inc_graph *graph, const struct inc_targ
     return INCISE_OK;
 }
 
-static enum incise_status quantize_weight(struct inc_graph *graph, struct inc_pool *pool, const struct inc_targets *targets,
-                                          size_t index, bool *done, struct incise_changes *changes)
+static enum incise_status quantize_weight(struct inc_graph *graph, struct inc_pool *pool,
+                                          const struct inc_targets *targets, size_t index, bool *done,
+                                          struct incise_changes *changes)
 {
     const struct inc_target *target = &targets->items[index];
     struct quantizing job = {.weight = &target->weight};
@@ -217,7 +222,8 @@ static enum incise_status quantize_all(struct inc_graph *graph, struct inc_pool 
                     inc_type_name(target->weight.type));
         else if (!done[i])
             INC_TRY(quantize_weight(graph, pool, targets, i, done, changes));
-        if (options->progress != NULL) options->progress(options->progress_user, i + 1, targets->n, target->reader->name);
+        if (options->progress != NULL)
+            options->progress(options->progress_user, i + 1, targets->n, target->reader->name);
     }
     if (changes->n == 0)
         return inc_fail(graph->ctx, INCISE_ERROR_USAGE, "%s: all %zu selected weights are quantized already",

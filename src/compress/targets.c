@@ -155,7 +155,8 @@ bool inc_target_is_private(const struct inc_value *value)
 
 /* Fills path[depth..] with the nodes from `value` back to the constant, the constant last. Returns its length, 0 if the
  * constant is not there. A matched chain has one Multiply, whose other operand ends after a few Converts. */
-static size_t find_path(const struct inc_value *value, const struct inc_node *constant, struct inc_node **path, size_t depth)
+static size_t find_path(const struct inc_value *value, const struct inc_node *constant, struct inc_node **path,
+                        size_t depth)
 {
     if (depth == MAX_CHAIN) return 0;
     path[depth] = value->node;
@@ -185,8 +186,8 @@ static struct inc_node *copy_node(struct inc_graph *graph, struct inc_node *node
 }
 
 /* The end of a copy of the chain behind `value` that starts at `constant_copy`. */
-static struct inc_value *copy_chain(struct inc_graph *graph, const struct inc_value *value, const struct inc_node *constant,
-                                    struct inc_node *constant_copy)
+static struct inc_value *copy_chain(struct inc_graph *graph, const struct inc_value *value,
+                                    const struct inc_node *constant, struct inc_node *constant_copy)
 {
     struct inc_node *path[MAX_CHAIN], *copy = constant_copy;
     size_t n = find_path(value, constant, path, 0);
@@ -207,7 +208,8 @@ static enum incise_status redirect(struct inc_graph *graph, const struct inc_tar
     return INCISE_OK;
 }
 
-enum incise_status inc_target_store(struct inc_graph *graph, const struct inc_targets *targets, size_t first, void *data)
+enum incise_status inc_target_store(struct inc_graph *graph, const struct inc_targets *targets, size_t first,
+                                    void *data)
 {
     struct inc_node *constant = targets->items[first].weight.constant;
     struct inc_blob *blob;

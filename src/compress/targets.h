@@ -31,7 +31,8 @@ bool inc_target_is_private(const struct inc_value *value);
 
 /* Gives targets first.. of the same constant new data: in place if only targets read it, else in a copy of the chain
  * for these readers. Takes over `data` (from inc_alloc, as many bytes as the constant has), also on failure. */
-enum incise_status inc_target_store(struct inc_graph *graph, const struct inc_targets *targets, size_t first, void *data)
+enum incise_status inc_target_store(struct inc_graph *graph, const struct inc_targets *targets, size_t first,
+                                    void *data)
     __attribute__((warn_unused_result));
 
 #endif

@@ -198,7 +198,8 @@ size_t inc_weight_index(const struct inc_weight *weight, int64_t row, int64_t k)
     return (size_t)(weight->transposed ? k * weight->out + row : row * weight->in + k);
 }
 
-size_t inc_weight_param_index(const struct inc_weight *weight, const struct inc_weight_param *param, int64_t row, int64_t k)
+size_t inc_weight_param_index(const struct inc_weight *weight, const struct inc_weight_param *param, int64_t row,
+                              int64_t k)
 {
     return (size_t)(row / weight->out_inner * param->out_stride[0] + row % weight->out_inner * param->out_stride[1] +
                     k / weight->in_inner * param->in_stride[0] + k % weight->in_inner * param->in_stride[1]);

@@ -31,7 +31,7 @@ struct inc_weight {
 };
 
 /* Whether `value` (input of a MatMul, table of a Gather) is such a weight; types and shapes must be inferred.
- * `transpose`: the value's dims are [out, in] (MatMul input 1 with transpose_b, or a Gather's table); else [in, out]. */
+ * `transpose`: the value's dims are [out, in] (MatMul input 1 with transpose_b, a Gather's table); else [in, out]. */
 bool inc_weight_match(const struct inc_value *value, bool transpose, struct inc_weight *weight);
 
 /* INCISE_ERROR_DATA, naming the layer and the place, for a NaN or infinite weight, scale or range, and for a zero point
@@ -49,6 +49,7 @@ void inc_weight_row_i16(const struct inc_weight *weight, int64_t row, int16_t *o
 float inc_weight_row_scale(const struct inc_weight *weight, int64_t row);
 /* Index of the element behind W[row, k] in the constant, and in the parameter's tensor. */
 size_t inc_weight_index(const struct inc_weight *weight, int64_t row, int64_t k);
-size_t inc_weight_param_index(const struct inc_weight *weight, const struct inc_weight_param *param, int64_t row, int64_t k);
+size_t inc_weight_param_index(const struct inc_weight *weight, const struct inc_weight_param *param, int64_t row,
+                              int64_t k);
 
 #endif

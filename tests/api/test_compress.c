@@ -59,7 +59,7 @@ static int tear_down(void **state)
     return system(command);
 }
 
-/* Every MatMul's weight in `folder` equals the one of the layer of that name in `graph`, bit by bit. Returns how many. */
+/* Every MatMul's weight in `path` equals the one of the layer of that name in `graph`, bit by bit. Returns how many. */
 static int compare_weights(const char *path, const struct inc_graph *graph)
 {
     struct inc_graph *written;
@@ -111,8 +111,8 @@ static void files_hold_the_edit(void **state)
         options.force = 1;
         options.progress = count_progress;
         options.progress_user = &calls;
-        assert_int_equal(incise_prune(engine, test_fixture_path(fixture->model, NULL), in_folder("pruned"), &options, &changes),
-                         INCISE_OK);
+        const char *model = test_fixture_path(fixture->model, NULL);
+        assert_int_equal(incise_prune(engine, model, in_folder("pruned"), &options, &changes), INCISE_OK);
         assert_int_equal(inc_ir_read(test_ctx(), test_fixture_path(fixture->model, NULL), &graph), INCISE_OK);
         assert_int_equal(inc_changes_create(test_ctx(), &expected), INCISE_OK);
         options.progress = NULL;
@@ -125,7 +125,8 @@ static void files_hold_the_edit(void **state)
             incise_changes_get(changes, i, &a);
             incise_changes_get(expected, i, &b);
             assert_string_equal(a.name, b.name);
-            assert_true(a.zero_blocks == b.zero_blocks && a.zero_blocks > a.blocks / 2 && a.zeros == b.zeros && a.error == b.error);
+            assert_true(a.zero_blocks == b.zero_blocks && a.zero_blocks > a.blocks / 2 && a.zeros == b.zeros &&
+                        a.error == b.error);
         }
         incise_changes_destroy(changes);
         incise_changes_destroy(expected);
@@ -143,7 +144,8 @@ static void quantized_after_pruned_keeps_zeros(void **state)
     incise_prune_options_init(&prune);
     prune.pattern = "element";
     prune.sparsity = 0.7;
-    assert_int_equal(incise_prune(engine, test_fixture_path("bert", "openvino_model.xml"), in_folder("p"), &prune, NULL), INCISE_OK);
+    const char *model = test_fixture_path("bert", "openvino_model.xml");
+    assert_int_equal(incise_prune(engine, model, in_folder("p"), &prune, NULL), INCISE_OK);
     incise_quantize_options_init(&quantize);
     quantize.activations = "float";
     assert_int_equal(incise_quantize(engine, in_folder("p"), in_folder("pq"), &quantize, &changes), INCISE_OK);
@@ -170,9 +172,11 @@ static void converted_folders_keep_their_company(void **state)
     const char *company[] = {"tokenizer.json", "config.json", "1_Pooling/config.json", "openvino_model.xml"};
     struct incise_quantize_options options;
     char path[256];
-    assert_int_equal(incise_convert(engine, test_fixture_path("bert-hf", NULL), in_folder("converted"), NULL), INCISE_OK);
+    assert_int_equal(incise_convert(engine, test_fixture_path("bert-hf", NULL), in_folder("converted"), NULL),
+                     INCISE_OK);
     incise_quantize_options_init(&options);
-    assert_int_equal(incise_quantize(engine, in_folder("converted/openvino_model.xml"), in_folder("small"), &options, NULL), INCISE_OK);
+    const char *converted = in_folder("converted/openvino_model.xml");
+    assert_int_equal(incise_quantize(engine, converted, in_folder("small"), &options, NULL), INCISE_OK);
     for (int i = 0; i < 8; i++) {
         snprintf(path, sizeof path, "%s/%s", in_folder(i < 4 ? "converted" : "small"), company[i % 4]);
         assert_true(exists(path));
@@ -192,13 +196,15 @@ static void what_cannot_work_leaves_nothing(void **state)
     assert_int_equal(incise_prune(engine, bert, in_folder("none"), &options, NULL), INCISE_ERROR_USAGE);
     assert_false(exists(in_folder("none")));
     options.select = NULL;
-    assert_int_equal(incise_prune(engine, in_folder("absent"), in_folder("none"), &options, NULL), INCISE_ERROR_NO_INPUT);
+    assert_int_equal(incise_prune(engine, in_folder("absent"), in_folder("none"), &options, NULL),
+                     INCISE_ERROR_NO_INPUT);
     assert_false(exists(in_folder("none")));
     assert_int_equal(incise_prune(engine, bert, in_folder("a/b"), &options, NULL), INCISE_ERROR_CREATE);
     assert_int_equal(incise_prune(engine, bert, in_folder("twice"), &options, NULL), INCISE_OK);
     assert_int_equal(incise_prune(engine, bert, in_folder("twice"), &options, NULL), INCISE_ERROR_CREATE);
     options.force = 1;
-    assert_int_equal(incise_prune(engine, in_folder("twice"), in_folder("twice"), &options, NULL), INCISE_OK); /* onto itself */
+    const char *itself = in_folder("twice");
+    assert_int_equal(incise_prune(engine, itself, itself, &options, NULL), INCISE_OK);
     options.struct_size = 0;
     assert_int_equal(incise_prune(engine, bert, in_folder("none"), &options, NULL), INCISE_ERROR_USAGE);
     assert_non_null(strstr(log_text, "incise_prune_options_init"));

@@ -4,7 +4,7 @@
 usage: compress_check.py BUILD MODEL...    BUILD: the build folder with incise; MODEL: IR folders of any weight type
 
 For each model: 70 % of 32x32 blocks pruned (the rule recomputed by numpy from the weights OpenVINO decompresses), INT8
-(error bound, exact zeros), both agree with OpenVINO; pruned and then compressed by NNCF, the zero blocks are still seen.
+(error bound, exact zeros), both agree with OpenVINO; pruned, then compressed by NNCF, the zero blocks are still seen.
 """
 import subprocess
 import sys
@@ -56,8 +56,9 @@ def tiles(matrix):
 
 def seen_by_engine(build, folder):
     """{MatMul name: number of all-zero blocks} through the engine's own reader."""
-    lines = subprocess.run([build / "tests" / "weight_zeros", folder], check=True, capture_output=True, text=True).stdout
-    return {name: int(zero_blocks) for name, _, zero_blocks, _ in (line.rsplit(" ", 3) for line in lines.splitlines())}
+    done = subprocess.run([build / "tests" / "weight_zeros", folder], check=True, capture_output=True, text=True)
+    rows = (line.rsplit(" ", 3) for line in done.stdout.splitlines())
+    return {name: int(zero_blocks) for name, _, zero_blocks, _ in rows}
 
 
 def check_rule(before, after):
@@ -112,14 +113,16 @@ def check_model(build, source, work):
     types = {port.get_element_type().get_type_name() for node in read(source).get_ops() for port in node.outputs()}
     is_float = types.isdisjoint({"i8", "u8", "i4", "u4"})
     pruned = work / "pruned"
-    run_incise(build / "incise", "prune", source, "--pattern", f"block:{SIDE}x{SIDE}", "--sparsity", SHARE, "-o", pruned)
+    run_incise(build / "incise", "prune", source, "--pattern", f"block:{SIDE}x{SIDE}", "--sparsity", SHARE,
+               "-o", pruned)
     zero, blocks = check_rule(before, weights(pruned))
-    print(f"  {zero} of {blocks} blocks are zero; {agrees(build, pruned, FLOAT if is_float else COMPRESSED)}", flush=True)
+    report = agrees(build, pruned, FLOAT if is_float else COMPRESSED)
+    print(f"  {zero} of {blocks} blocks are zero; {report}", flush=True)
     if not is_float:
         return
     print(" ", ", ".join(check_nncf(build, pruned, work)), flush=True)
     for base, name in ((source, "int8"), (pruned, "pruned-int8")):
-        run_incise(build / "incise", "quantize", base, "--weights", "int8", "--activations", "dynamic", "-o", work / name)
+        run_incise(build / "incise", "quantize", base, "--weights", "int8", "-o", work / name)
         error = check_step(weights(base), weights(work / name))
         print(f"  {name}: relative error {error:.4f}; {agrees(build, work / name, COMPRESSED)}", flush=True)
 

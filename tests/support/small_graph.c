@@ -52,8 +52,8 @@ struct inc_value *small_constant(struct inc_graph *graph, const char *name, enum
     return &node->outputs[0];
 }
 
-struct inc_value *small_step(struct inc_graph *graph, enum inc_op op, struct inc_value *input, struct inc_value *operand,
-                             enum inc_type type, struct dims dims)
+struct inc_value *small_step(struct inc_graph *graph, enum inc_op op, struct inc_value *input,
+                             struct inc_value *operand, enum inc_type type, struct dims dims)
 {
     double target[4];
     for (int i = 0; i < dims.rank; i++) target[i] = (double)dims.d[i];
@@ -67,8 +67,8 @@ struct inc_value *small_step(struct inc_graph *graph, enum inc_op op, struct inc
     return &node->outputs[0];
 }
 
-static struct inc_node *add(struct inc_graph *graph, enum inc_op op, const char *name, struct inc_value **inputs, uint32_t n,
-                            enum inc_type type, struct dims dims)
+static struct inc_node *add(struct inc_graph *graph, enum inc_op op, const char *name, struct inc_value **inputs,
+                            uint32_t n, enum inc_type type, struct dims dims)
 {
     struct inc_node *node = inc_graph_add(graph, op, name, inputs, n, NULL);
     assert_non_null(node);
@@ -94,7 +94,8 @@ struct inc_node *small_gather(struct inc_graph *graph, const char *name, struct 
     struct inc_node *ids = add(graph, INC_OP_PARAMETER, NULL, NULL, 0, INC_I64, DIMS2(1, 3));
     struct inc_value *axis = small_constant(graph, NULL, INC_I64, (struct dims){0, {0}}, &zero);
     struct inc_value *inputs[] = {table, &ids->outputs[0], axis};
-    struct inc_node *gather = add(graph, INC_OP_GATHER, name, inputs, 3, INC_F32, DIMS3(1, 3, table->shape.dims[1].value));
+    struct inc_node *gather = add(graph, INC_OP_GATHER, name, inputs, 3, INC_F32,
+                                  DIMS3(1, 3, table->shape.dims[1].value));
     struct inc_value *result[] = {&gather->outputs[0]};
     (void)add(graph, INC_OP_RESULT, NULL, result, 1, INC_F32, DIMS2(1, 1));
     return gather;

@@ -17,8 +17,8 @@ struct inc_graph *small_graph(void);
 struct inc_value *small_constant(struct inc_graph *graph, const char *name, enum inc_type type, struct dims dims,
                                  const double *values);
 /* Convert, Reshape (the operand is then made here: pass NULL), Subtract, Multiply. */
-struct inc_value *small_step(struct inc_graph *graph, enum inc_op op, struct inc_value *input, struct inc_value *operand,
-                             enum inc_type type, struct dims dims);
+struct inc_value *small_step(struct inc_graph *graph, enum inc_op op, struct inc_value *input,
+                             struct inc_value *operand, enum inc_type type, struct dims dims);
 /* A Parameter, a MatMul of it with `weight` and a Result. */
 struct inc_node *small_matmul(struct inc_graph *graph, const char *name, struct inc_value *weight, bool transpose_b);
 /* A Parameter of ids, a Gather of rows of `table` and a Result. */

@@ -76,7 +76,10 @@ static void percentile_orders_any_floats(void **state)
     (void)state;
     uint64_t seed = test_seed();
     double values[300], sorted[300];
-    for (int i = 0; i < 300; i++) values[i] = sorted[i] = ldexp((double)test_random_float(&seed, 0, 1), (int)test_random_below(&seed, 600) - 300);
+    for (int i = 0; i < 300; i++) {
+        int exponent = (int)test_random_below(&seed, 600) - 300;
+        values[i] = sorted[i] = ldexp((double)test_random_float(&seed, 0, 1), exponent);
+    }
     qsort(sorted, 300, sizeof *sorted, compare_doubles);
     for (int k = 0; k < 300; k++) {
         double result;
@@ -98,7 +101,8 @@ static void blocks_below_the_percentile_go(void **state)
     } cases[] = {{0, 0}, {0.1, 1}, {0.2, 1}, {0.5, 3}, {0.7, 4}, {0.99, 5}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct inc_graph *graph = small_graph();
-        struct inc_node *matmul = small_matmul(graph, "mm", small_constant(graph, "w", INC_F32, DIMS2(4, 6), values), true);
+        struct inc_value *v = small_constant(graph, "w", INC_F32, DIMS2(4, 6), values);
+        struct inc_node *matmul = small_matmul(graph, "mm", v, true);
         struct incise_change change;
         struct inc_weight w;
         assert_int_equal(prune(graph, "block:2x2", "magnitude", cases[i].sparsity, NULL, &change), INCISE_OK);
@@ -128,7 +132,8 @@ static void norms_differ(void **state)
         struct incise_prune_options options;
         struct incise_changes *changes;
         struct inc_weight w;
-        struct inc_node *matmul = small_matmul(graph, "mm", small_constant(graph, "w", INC_F32, DIMS2(1, 4), values), true);
+        struct inc_value *v = small_constant(graph, "w", INC_F32, DIMS2(1, 4), values);
+        struct inc_node *matmul = small_matmul(graph, "mm", v, true);
         incise_prune_options_init(&options);
         options.pattern = "block:1x2";
         options.norm = l2 ? "l2" : "l1";
@@ -215,8 +220,9 @@ static struct inc_value *typed_weight(struct inc_graph *graph, enum inc_type typ
     const double half[] = {0.5};
     bool integer = !inc_type_is_float(type), is_signed = type == INC_I8 || type == INC_I4;
     size_t levels = inc_type_bits(type) == 4 ? 16 : 256;
-    for (int i = 0; i < OUT * IN; i++) q[i] = (double)test_random_below(seed, levels) - (is_signed ? (double)(levels / 2) : 0);
-    for (int i = 0; i < OUT; i++) zero[i] = (double)test_random_below(seed, levels) - (is_signed ? (double)(levels / 2) : 0);
+    double low = is_signed ? -(double)(levels / 2) : 0;
+    for (int i = 0; i < OUT * IN; i++) q[i] = low + (double)test_random_below(seed, levels);
+    for (int i = 0; i < OUT; i++) zero[i] = low + (double)test_random_below(seed, levels);
     struct dims dims = DIMS2(OUT, IN);
     struct inc_value *v = small_constant(graph, "w", type, dims, q);
     if (type != INC_F32) v = small_step(graph, INC_OP_CONVERT, v, NULL, INC_F32, dims);
@@ -275,7 +281,8 @@ static void groups_have_their_own_zero(void **state)
     z = small_step(graph, INC_OP_CONVERT, z, NULL, INC_F16, DIMS3(3, 2, 1));
     v = small_step(graph, INC_OP_SUBTRACT, v, z, INC_F16, DIMS3(3, 2, 4));
     v = small_step(graph, INC_OP_RESHAPE, v, NULL, INC_F16, DIMS2(3, 8));
-    struct inc_node *matmul = small_matmul(graph, "mm", small_step(graph, INC_OP_CONVERT, v, NULL, INC_F32, DIMS2(3, 8)), true);
+    v = small_step(graph, INC_OP_CONVERT, v, NULL, INC_F32, DIMS2(3, 8));
+    struct inc_node *matmul = small_matmul(graph, "mm", v, true);
     struct incise_change change;
     assert_int_equal(prune(graph, "block:1x8", "random", 0.7, NULL, &change), INCISE_OK);
     assert_int_equal(change.zero_blocks, 2);
@@ -439,7 +446,8 @@ static void random_blocks_follow_the_seed(void **state)
         struct incise_prune_options options;
         struct incise_changes *changes;
         struct inc_weight w;
-        struct inc_node *matmul = small_matmul(graph, "mm", small_constant(graph, "w", INC_F32, DIMS2(40, 40), values), true);
+        struct inc_value *v = small_constant(graph, "w", INC_F32, DIMS2(40, 40), values);
+        struct inc_node *matmul = small_matmul(graph, "mm", v, true);
         incise_prune_options_init(&options);
         options.pattern = "block:2x2";
         options.method = "random";
@@ -488,7 +496,8 @@ static void fake_quantize_without_zero_stops_it(void **state)
         fq->outputs[0].shape = inputs[0]->shape;
         (void)small_matmul(graph, "mm", &fq->outputs[0], true);
         test_clear_error();
-        assert_int_equal(prune(graph, "element", "random", 0.5, NULL, NULL), levels == 4 ? INCISE_ERROR_DATA : INCISE_OK);
+        assert_int_equal(prune(graph, "element", "random", 0.5, NULL, NULL),
+                         levels == 4 ? INCISE_ERROR_DATA : INCISE_OK);
         if (levels == 4) assert_non_null(strstr(test_last_error(), "'fq'"));
         inc_graph_destroy(graph);
     }

@@ -61,7 +61,7 @@ static void errors_stay_within_half_a_step(void **state)
         double error = 0, square = 0;
         bool gather = i % 3 == 2, transpose = i % 3 != 1;
         struct inc_value *v = float_weight(graph, types[i / 3], transpose, &seed);
-        struct inc_node *reader = gather ? small_gather(graph, "reader", v) : small_matmul(graph, "reader", v, transpose);
+        struct inc_node *reader = gather ? small_gather(graph, "r", v) : small_matmul(graph, "r", v, transpose);
         match(reader, &w);
         for (int o = 0; o < OUT; o++) inc_weight_row_f32(&w, o, before[o]);
         assert_int_equal(quantize(graph, NULL, &changes), INCISE_OK);
@@ -99,7 +99,8 @@ static void the_chain_is_what_readers_know(void **state)
     for (int transpose = 0; transpose <= 1; transpose++) {
         struct inc_graph *graph = small_graph();
         struct incise_changes *changes;
-        struct inc_node *matmul = small_matmul(graph, "mm", float_weight(graph, INC_F32, transpose != 0, &seed), transpose != 0);
+        struct inc_value *v = float_weight(graph, INC_F32, transpose != 0, &seed);
+        struct inc_node *matmul = small_matmul(graph, "mm", v, transpose != 0);
         assert_int_equal(quantize(graph, NULL, &changes), INCISE_OK);
         const struct inc_node *multiply = matmul->inputs[1]->node, *convert = multiply->inputs[0]->node;
         const struct inc_node *constant = convert->inputs[0]->node, *scale = multiply->inputs[1]->node;
@@ -124,8 +125,8 @@ static void the_chain_is_what_readers_know(void **state)
     }
 }
 
-/* One table behind a Gather and a MatMul with transpose_b is quantized once; MatMul without transpose_b needs scales along
- * the other dim, hence a copy of its own; what is not selected keeps the float one. */
+/* One table behind a Gather and a MatMul with transpose_b is quantized once; MatMul without transpose_b needs scales
+ * along the other dim, hence a copy of its own; what is not selected keeps the float one. */
 static void shared_constants_share_what_they_can(void **state)
 {
     (void)state;
@@ -145,7 +146,7 @@ static void shared_constants_share_what_they_can(void **state)
     assert_int_equal(w.out, IN);
     assert_true(inc_weight_is_integer(&w));
     const struct inc_node *names[] = {v->node, w.constant, head->inputs[1]->node->inputs[0]->node->inputs[0]->node};
-    for (int i = 0; i < 3; i++) assert_ptr_equal(small_find(graph, names[i]->name), names[i]); /* three different names */
+    for (int i = 0; i < 3; i++) assert_ptr_equal(small_find(graph, names[i]->name), names[i]); /* all differ */
     incise_changes_destroy(changes);
     inc_graph_destroy(graph);
 }
@@ -158,7 +159,8 @@ static void square_constants_are_no_exception(void **state)
     struct incise_changes *changes;
     struct inc_weight w;
     struct inc_value *v = small_constant(graph, "w", INC_F32, DIMS2(3, 3), values);
-    struct inc_node *straight = small_matmul(graph, "straight", v, true), *turned = small_matmul(graph, "turned", v, false);
+    struct inc_node *straight = small_matmul(graph, "straight", v, true);
+    struct inc_node *turned = small_matmul(graph, "turned", v, false);
     assert_int_equal(quantize(graph, NULL, &changes), INCISE_OK);
     assert_int_equal(changes->n, 2);
     match(straight, &w);
@@ -177,7 +179,8 @@ static void half_precision_readers_get_their_type(void **state)
     fill(values, true, &seed);
     struct inc_graph *graph = small_graph();
     struct incise_changes *changes;
-    struct inc_node *matmul = small_matmul(graph, "mm", small_constant(graph, "w", INC_F16, DIMS2(OUT, IN), values), true);
+    struct inc_value *v = small_constant(graph, "w", INC_F16, DIMS2(OUT, IN), values);
+    struct inc_node *matmul = small_matmul(graph, "mm", v, true);
     assert_int_equal(quantize(graph, NULL, &changes), INCISE_OK);
     assert_int_equal(matmul->inputs[1]->type, INC_F16);
     incise_changes_destroy(changes);
