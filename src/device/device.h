@@ -13,6 +13,7 @@
 #include "graph/graph.h"
 #include "graph/weight.h"
 #include "kernels/act/act.h"
+#include "kernels/quant/quantize.h"
 
 /* Looks up the `act` attribute of a fused node: "none", "relu", "gelu_erf", ... False if there is none such. */
 bool inc_act_parse(const char *name, enum inc_act *act);
@@ -37,6 +38,7 @@ struct inc_slot {
 /* y[t, :] = act(x[t, :] W^T + bias) + residual[t, :]. inputs: x, residual (optional) */
 struct inc_linear_step {
     uint32_t slot;
+    int32_t zero; /* of quantized rows */
     const float *bias; /* out, or NULL */
     enum inc_act act;
 };
@@ -68,6 +70,12 @@ struct inc_gather_step {
     const char *source; /* layer name, for messages */
 };
 
+/* Rows of bytes with a scale each: a grid of its own per row, or one that a FakeQuantize of the file gives. */
+struct inc_quantize_step {
+    bool fixed;
+    struct inc_quantize_grid grid; /* if fixed */
+};
+
 /* What is left of the file's ops between the fused ones: element-wise on rows. inputs: x, y (optional) */
 struct inc_rowwise_step {
     enum inc_op op;            /* a unary, binary or FakeQuantize op of the file */
@@ -95,6 +103,7 @@ struct inc_step {
         enum inc_act gated; /* y = act(in[0]) * in[1] */
         struct inc_gather_step gather;
         struct inc_rowwise_step rowwise;
+        struct inc_quantize_step quantize;
     } u;
 };
 

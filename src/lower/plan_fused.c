@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Steps of the fused ops. */
+#include <math.h>
 #include <string.h>
 
 #include "base/size.h"
@@ -26,10 +27,15 @@ static bool is_float_layer(const struct inc_graph *graph, const char *name)
     return false;
 }
 
-static bool wants_integer(const struct inc_planner *planner, const struct inc_slot *slot)
+static bool can_be_integer(const struct inc_planner *planner, const struct inc_slot *slot)
+{
+    return planner->mode != INC_INTEGER_NONE && inc_weight_is_integer(&slot->weight) && slot->weight.in <= 65536;
+}
+
+/* Whether rows without a grid of their own in the file are quantized on the fly. */
+static bool wants_dynamic(const struct inc_planner *planner, const struct inc_slot *slot)
 {
     const struct inc_graph *graph = planner->lowering->graph;
-    if (planner->mode == INC_INTEGER_NONE || !inc_weight_is_integer(&slot->weight) || slot->weight.in > 65536) return false;
     if (planner->mode == INC_INTEGER_ALL) return true;
     const char *activations = inc_info_get(graph, "incise/activations");
     return activations != NULL && strcmp(activations, "dynamic") == 0 && !is_float_layer(graph, slot->name);
@@ -46,20 +52,37 @@ static enum incise_status add_slot(struct inc_planner *planner, const struct inc
     if (!inc_weight_match(node->inputs[1], inc_attr_bool(node, "transpose_b"), &slot->weight))
         return inc_plan_refuse_op(planner, node, "has a weight of an unknown form");
     INC_TRY(inc_weight_check(graph, &slot->weight));
-    slot->integer = wants_integer(planner, slot);
     *index = (uint32_t)plan->n_slots++;
     return INCISE_OK;
 }
 
+/* A FakeQuantize whose levels are an 8-bit grid with an integral zero point, and whose output range is its input range:
+ * what it computes is (q - zero) * scale, so that a Linear may multiply the q. */
+static bool grid_of(const struct inc_node *node, struct inc_quantize_grid *grid)
+{
+    double range[4];
+    if (node->op != INC_OP_FAKE_QUANTIZE) return false;
+    for (uint32_t i = 0; i < 4; i++)
+        if (!inc_const_scalar(node->inputs[1 + i], &range[i])) return false;
+    int64_t levels = inc_attr_int(node, "levels");
+    if (range[0] != range[2] || range[1] != range[3] || !(range[0] < range[1]) || levels < 2 || levels > 256) return false;
+    double scale = (range[1] - range[0]) / (double)(levels - 1), zero = -range[0] / scale;
+    if (!(zero >= -0.5 && zero <= 255.5) || fabs(zero - rint(zero)) > 1e-3) return false;
+    *grid = (struct inc_quantize_grid){.scale = (float)scale, .inv_scale = (float)(1 / scale), .zero = (int32_t)rint(zero),
+                                       .lo = 0, .hi = (int32_t)levels - 1};
+    return true;
+}
+
 /* The quantized copy of the rows of `view`, made by a step of its own once per source. */
 static enum incise_status quantized_input(struct inc_planner *planner, const struct inc_node *node,
-                                          const struct inc_view *view, int64_t width, struct inc_operand *result)
+                                          const struct inc_view *view, int64_t width, const struct inc_quantize_step *form,
+                                          struct inc_operand *result)
 {
     struct inc_plan *plan = planner->plan;
     for (size_t i = plan->n_steps; i-- > 0 && plan->steps[i].out.buffer != view->buffer;) {
         const struct inc_step *step = &plan->steps[i];
         if (step->op == INC_OP_QUANTIZE_ROWS && step->in[0].buffer == view->buffer && step->in[0].column == view->column &&
-            step->width == width) {
+            step->width == width && memcmp(&step->u.quantize, form, sizeof *form) == 0) {
             *result = step->out;
             return INCISE_OK;
         }
@@ -72,8 +95,32 @@ static enum incise_status quantized_input(struct inc_planner *planner, const str
     step->n_in = 1;
     step->out = (struct inc_operand){buffer, 0};
     step->width = (uint32_t)width;
+    step->u.quantize = *form;
     *result = step->out;
     return INCISE_OK;
+}
+
+/* Chooses how the rows get to the slot: as they are, through the file's own grid, or through a grid per row. */
+static enum incise_status choose_input(struct inc_planner *planner, const struct inc_node *node, struct inc_slot *slot,
+                                       int64_t width, struct inc_operand *input, int32_t *zero)
+{
+    const struct inc_node *producer = node->inputs[0]->node;
+    const struct inc_view *x = inc_view_of(node->inputs[0]);
+    struct inc_quantize_step form;
+    memset(&form, 0, sizeof form); /* padding too: forms are compared as bytes */
+    *input = operand(x);
+    if (!can_be_integer(planner, slot)) return INCISE_OK;
+    if (grid_of(producer, &form.grid)) {
+        form.fixed = true;
+        *zero = form.grid.zero;
+        x = inc_view_of(producer->inputs[0]);
+    } else if (wants_dynamic(planner, slot)) {
+        *zero = INC_QUANTIZE_ZERO;
+    } else {
+        return INCISE_OK;
+    }
+    slot->integer = true;
+    return quantized_input(planner, node, x, width, &form, input);
 }
 
 /* The input's leading axes with the output's channels behind them. */
@@ -99,8 +146,9 @@ enum incise_status inc_plan_linear(struct inc_planner *planner, struct inc_node 
     if (!inc_view_groups(x, &width, &inner) || width != weight.in || inner != weight.in)
         return inc_plan_refuse_op(planner, node, "reads channels that are not one dense row");
     INC_TRY(linear_output(planner, node, x, weight.out, &buffer));
-    struct inc_operand input = operand(x);
-    if (planner->plan->slots[slot].integer) INC_TRY(quantized_input(planner, node, x, width, &input));
+    struct inc_operand input;
+    int32_t zero = 0;
+    INC_TRY(choose_input(planner, node, &planner->plan->slots[slot], width, &input, &zero));
     const float *bias = has_bias ? inc_plan_floats(planner, node->inputs[2]) : NULL;
     struct inc_step *step = inc_plan_add_step(planner, INC_OP_LINEAR, node);
     if (step == NULL || (has_bias && bias == NULL)) return INCISE_ERROR_MEMORY;
@@ -114,6 +162,7 @@ enum incise_status inc_plan_linear(struct inc_planner *planner, struct inc_node 
     step->out = (struct inc_operand){buffer, 0};
     step->width = (uint32_t)weight.out;
     step->u.linear.slot = slot;
+    step->u.linear.zero = zero;
     step->u.linear.bias = bias;
     inc_act_parse(inc_attr_string(node, "act"), &step->u.linear.act);
     return INCISE_OK;

@@ -5,6 +5,26 @@
 #include "base/size.h"
 #include "lower/plan_internal.h"
 
+/* Removes steps whose rows nobody reads: a FakeQuantize whose readers took the bytes before it. */
+static enum incise_status remove_dead_steps(struct inc_planner *planner)
+{
+    struct inc_plan *plan = planner->plan;
+    bool *read = inc_alloc_zero(planner->lowering->ctx, plan->n_buffers, sizeof *read);
+    if (read == NULL) return inc_fail_memory(planner->lowering->ctx, plan->n_buffers, "a plan");
+    for (size_t i = 0; i < plan->n_outputs; i++) read[plan->outputs[i].buffer] = true;
+    size_t kept = plan->n_steps;
+    for (size_t i = plan->n_steps; i-- > 0;) {
+        struct inc_step step = plan->steps[i];
+        if (!read[step.out.buffer]) continue;
+        for (uint32_t k = 0; k < step.n_in; k++) read[step.in[k].buffer] = true;
+        plan->steps[--kept] = step;
+    }
+    memmove(plan->steps, plan->steps + kept, (plan->n_steps - kept) * sizeof *plan->steps);
+    plan->n_steps -= kept;
+    inc_free(planner->lowering->ctx, read);
+    return INCISE_OK;
+}
+
 static void extend(struct inc_plan *plan, uint32_t buffer, uint32_t step)
 {
     struct inc_plan_buffer *b = &plan->buffers[buffer];
@@ -78,6 +98,7 @@ enum incise_status inc_plan_place_buffers(struct inc_planner *planner)
 {
     struct inc_plan *plan = planner->plan;
     const struct inc_ctx *ctx = planner->lowering->ctx;
+    INC_TRY(remove_dead_steps(planner));
     struct placement placement = {.live = inc_alloc_array(ctx, plan->n_buffers + 1, sizeof(uint32_t))};
     plan->cuts = inc_alloc_array(ctx, plan->n_steps, sizeof *plan->cuts);
     plan->cut_buffers = inc_alloc_array(ctx, plan->n_steps, sizeof *plan->cut_buffers);

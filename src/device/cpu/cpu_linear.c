@@ -75,7 +75,7 @@ static void multiply_i8(const struct linear_run *run, size_t row, size_t rows, s
     const float *bias = step->u.linear.bias;
     float scale[SLAB_ROWS];
     for (size_t i = 0; i < rows; i++) memcpy(&scale[i], a + i * lda + lda - INC_CPU_SCALE_BYTES, sizeof scale[i]);
-    run->cpu->gemm_i8->run(rows, columns, &weights->strips[strip], a, lda, 128, scale, weights->w_scale + first,
+    run->cpu->gemm_i8->run(rows, columns, &weights->strips[strip], a, lda, step->u.linear.zero, scale, weights->w_scale + first,
                            bias == NULL ? NULL : bias + first, inc_cpu_row(run->batch, step->out, row) + first,
                            inc_cpu_stride(run->batch, step->out));
 }

@@ -68,9 +68,13 @@ static void quantize_rows(const struct rows_run *run, size_t row, size_t rows)
     size_t stride = run->batch->row_bytes[step->out.buffer];
     for (size_t t = row; t < row + rows; t++) {
         uint8_t *q = (uint8_t *)run->batch->buffers[step->out.buffer] + t * stride;
+        const float *x = inc_cpu_row(run->batch, step->in[0], t);
         float scale;
-        run->cpu->quantize->rows(1, step->width, inc_cpu_row(run->batch, step->in[0], t),
-                                 inc_cpu_stride(run->batch, step->in[0]), q, stride - INC_CPU_SCALE_BYTES, &scale);
+        if (step->u.quantize.fixed)
+            run->cpu->quantize->fixed(1, step->width, x, step->width, &step->u.quantize.grid, q, stride - INC_CPU_SCALE_BYTES,
+                                      &scale);
+        else
+            run->cpu->quantize->rows(1, step->width, x, step->width, q, stride - INC_CPU_SCALE_BYTES, &scale);
         memcpy(q + stride - INC_CPU_SCALE_BYTES, &scale, sizeof scale);
     }
 }

@@ -18,46 +18,66 @@ static float unary(const struct inc_rowwise_step *step, float x)
     }
 }
 
-static float binary(enum inc_op op, float a, float b)
+/* The range of one channel of a FakeQuantize, ready to be applied. */
+struct range {
+    float least, most; /* of the input range */
+    float low, step, out_low, out_high, out_step;
+};
+
+static struct range range_of(const struct inc_rowwise_step *step, size_t channel)
 {
-    switch (op) {
-    case INC_OP_SUBTRACT: return a - b;
-    case INC_OP_DIVIDE: return a / b;
-    case INC_OP_MINIMUM: return b < a ? b : a;
-    case INC_OP_MAXIMUM: return b > a ? b : a;
-    case INC_OP_POWER: return powf(a, b);
-    case INC_OP_MULTIPLY: return a * b;
-    default: return a + b;
-    }
+    size_t stride = step->n_constant;
+    float low = step->constant[channel], high = step->constant[stride + channel];
+    float out_low = step->constant[2 * stride + channel], out_high = step->constant[3 * stride + channel];
+    return (struct range){.least = low < high ? low : high,
+                          .most = low < high ? high : low,
+                          .low = low,
+                          .step = high - low,
+                          .out_low = out_low,
+                          .out_high = out_high,
+                          .out_step = out_high - out_low};
 }
 
 /* x <= low -> out_low, x > high -> out_high, else the nearest of `levels` steps (OpenVINO, FakeQuantize-1). */
 static void fake_quantize(const struct inc_rowwise_step *step, size_t n, const float *x, float *out)
 {
-    size_t stride = step->n_constant, wide = stride > 1;
-    float levels = (float)(step->levels - 1);
+    float last = (float)(step->levels - 1);
+    bool wide = step->n_constant > 1;
+    struct range r = range_of(step, 0);
     for (size_t i = 0; i < n; i++) {
-        size_t c = wide ? i : 0;
-        float low = step->constant[c], high = step->constant[stride + c];
-        float out_low = step->constant[2 * stride + c], out_high = step->constant[3 * stride + c];
-        if (x[i] <= fminf(low, high))
-            out[i] = out_low;
-        else if (x[i] > fmaxf(low, high))
-            out[i] = out_high;
-        else
-            out[i] = rintf((x[i] - low) / (high - low) * levels) / levels * (out_high - out_low) + out_low;
+        if (wide) r = range_of(step, i);
+        float inside = rintf((x[i] - r.low) / r.step * last) / last * r.out_step + r.out_low;
+        out[i] = x[i] <= r.least ? r.out_low : x[i] > r.most ? r.out_high : inside;
     }
 }
 
-/* The other operand of column i: the second input, a constant per column, or one constant. */
+/* out[i] = a[i * step_a] op b[i * step_b]: a step of 0 repeats one constant. */
+static void binary(enum inc_op op, size_t n, const float *a, size_t step_a, const float *b, size_t step_b, float *out)
+{
+    switch (op) {
+    case INC_OP_ADD: for (size_t i = 0; i < n; i++) out[i] = a[i * step_a] + b[i * step_b]; break;
+    case INC_OP_SUBTRACT: for (size_t i = 0; i < n; i++) out[i] = a[i * step_a] - b[i * step_b]; break;
+    case INC_OP_MULTIPLY: for (size_t i = 0; i < n; i++) out[i] = a[i * step_a] * b[i * step_b]; break;
+    case INC_OP_DIVIDE: for (size_t i = 0; i < n; i++) out[i] = a[i * step_a] / b[i * step_b]; break;
+    case INC_OP_POWER: for (size_t i = 0; i < n; i++) out[i] = powf(a[i * step_a], b[i * step_b]); break;
+    case INC_OP_MINIMUM:
+        for (size_t i = 0; i < n; i++) out[i] = b[i * step_b] < a[i * step_a] ? b[i * step_b] : a[i * step_a];
+        break;
+    default:
+        for (size_t i = 0; i < n; i++) out[i] = b[i * step_b] > a[i * step_a] ? b[i * step_b] : a[i * step_a];
+        break;
+    }
+}
+
+/* The other operand: the second input, a constant per column, or one constant. */
 static void binary_row(const struct inc_rowwise_step *step, size_t n, const float *x, const float *y, float *out)
 {
-    size_t wide = y != NULL || step->n_constant > 1;
     const float *other = y != NULL ? y : step->constant;
-    for (size_t i = 0; i < n; i++) {
-        float b = other[wide ? i : 0];
-        out[i] = step->swapped ? binary(step->op, b, x[i]) : binary(step->op, x[i], b);
-    }
+    size_t wide = y != NULL || step->n_constant > 1;
+    if (step->swapped)
+        binary(step->op, n, other, wide, x, 1, out);
+    else
+        binary(step->op, n, x, 1, other, wide, out);
 }
 
 void inc_cpu_rowwise_row(const struct inc_cpu *cpu, const struct inc_step *step, const float *x, const float *y, float *out)
