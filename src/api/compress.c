@@ -10,19 +10,6 @@
 #include "formats/huggingface/huggingface.h"
 #include "formats/openvino/ir.h"
 
-/* The folder that `model` is or lies in; free it. */
-static enum incise_status folder_of(const struct inc_ctx *ctx, const char *model, char **folder)
-{
-    const char *slash = strrchr(model, '/');
-    size_t length = strlen(model);
-    if (!inc_is_folder(model)) length = slash == NULL ? 0 : slash == model ? 1 : (size_t)(slash - model);
-    *folder = inc_alloc(ctx, length + 2);
-    if (*folder == NULL) return inc_fail_memory(ctx, length + 2, "a path");
-    memcpy(*folder, length > 0 ? model : ".", length > 0 ? length : 1);
-    (*folder)[length > 0 ? length : 1] = '\0';
-    return INCISE_OK;
-}
-
 /* Writes the graph with what lies beside its source in `folder`. */
 static enum incise_status write_folder(struct inc_graph *graph, const char *folder, struct inc_output *out)
 {
@@ -58,7 +45,7 @@ static enum incise_status edit_graph(struct incise_engine *engine, const char *m
     char *folder = NULL;
     enum incise_status status = inc_ir_read(ctx, model, &graph);
     if (status == INCISE_OK) status = edit(graph, inc_engine_pool(engine), options, changes);
-    if (status == INCISE_OK) status = folder_of(ctx, model, &folder);
+    if (status == INCISE_OK) status = inc_folder_of(ctx, model, &folder);
     if (status == INCISE_OK) status = write_folder(graph, folder, out);
     inc_free(ctx, folder);
     inc_graph_destroy(graph);

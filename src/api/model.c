@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
-#include <time.h>
 
 #include "api/model_internal.h"
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "formats/openvino/ir.h"
 
 _Static_assert((int)INCISE_BOOL == (int)INC_BOOL && (int)INCISE_U4 == (int)INC_U4 && (int)INCISE_I64 == (int)INC_I64,
                "public and internal element types are the same numbers");
-
-static double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 const char *incise_type_name(enum incise_type type)
 {
@@ -70,7 +63,7 @@ enum incise_status incise_model_load(struct incise_engine *engine, const char *p
 {
     struct incise_load_options defaults;
     struct inc_graph *graph = NULL;
-    double start = seconds_now();
+    double start = inc_seconds();
     incise_load_options_init(&defaults);
     if (options == NULL) options = &defaults;
     if (options->struct_size != sizeof *options || (unsigned)options->compute > INCISE_COMPUTE_INT8)
@@ -79,7 +72,7 @@ enum incise_status incise_model_load(struct incise_engine *engine, const char *p
     INC_TRY(inc_ir_read(&engine->ctx, path, &graph));
     enum incise_status status = inc_model_from_graph(engine, graph, &program, model);
     inc_graph_destroy(graph);
-    if (status == INCISE_OK) (*model)->load_seconds = seconds_now() - start;
+    if (status == INCISE_OK) (*model)->load_seconds = inc_seconds() - start;
     return status;
 }
 

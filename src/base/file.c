@@ -101,3 +101,15 @@ bool inc_is_folder(const char *path)
     struct stat info;
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
+
+enum incise_status inc_folder_of(const struct inc_ctx *ctx, const char *path, char **folder)
+{
+    const char *slash = strrchr(path, '/');
+    size_t length = strlen(path);
+    if (!inc_is_folder(path)) length = slash == NULL ? 0 : slash == path ? 1 : (size_t)(slash - path);
+    *folder = inc_alloc(ctx, length + 2);
+    if (*folder == NULL) return inc_fail_memory(ctx, length + 2, "a path");
+    memcpy(*folder, length > 0 ? path : ".", length > 0 ? length : 1);
+    (*folder)[length > 0 ? length : 1] = '\0';
+    return INCISE_OK;
+}

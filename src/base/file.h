@@ -24,6 +24,9 @@ void inc_file_release(const struct inc_ctx *ctx, struct inc_file *file);
 /* Size of regular file `path`, or false. */
 bool inc_file_size(const char *path, uint64_t *size);
 bool inc_is_folder(const char *path);
+/* The folder that `path` is or lies in; free it with inc_free. */
+enum incise_status inc_folder_of(const struct inc_ctx *ctx, const char *path, char **folder)
+    __attribute__((warn_unused_result));
 
 /* An output folder that appears at `path` complete or not at all. Files are written into a temporary folder beside it,
  * fsynced, and renamed by commit. */

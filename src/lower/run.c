@@ -3,18 +3,11 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/size.h"
 #include "graph/eval_ref/eval.h"
 #include "lower/run_batch.h"
-
-static double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
 
@@ -188,9 +181,9 @@ enum incise_status inc_run_steps(struct inc_run *run, size_t from, size_t to)
     for (size_t i = from; i < to; i++) {
         const struct inc_step *step = &program->plan.steps[i];
         if (run->tap != NULL) tap_before(run, i);
-        double start = run->timed ? seconds_now() : 0;
+        double start = run->timed ? inc_seconds() : 0;
         INC_TRY(program->device->ops->run(program->device, step, program->prepared[i], &run->batch, run->scratch));
-        if (run->timed) run->seconds[i] = seconds_now() - start;
+        if (run->timed) run->seconds[i] = inc_seconds() - start;
         if (run->tap != NULL && step->op == INC_OP_LINEAR)
             tap_rows(run, INC_TAP_LINEAR_OUTPUT, step->u.linear.slot, step->out, step->width);
     }

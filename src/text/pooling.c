@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "text/pooling.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -80,4 +81,21 @@ bool inc_pooling_parse(const char *name, enum inc_pooling_mode *mode)
         return true;
     }
     return false;
+}
+
+void inc_pooling_apply(enum inc_pooling_mode mode, const float *rows, size_t n, size_t width, double *vector)
+{
+    const float *first = mode == INC_POOLING_LAST ? rows + (n - 1) * width : rows;
+    for (size_t k = 0; k < width; k++) vector[k] = (double)first[k];
+    if (mode == INC_POOLING_CLS || mode == INC_POOLING_LAST) return;
+    for (size_t i = 1; i < n; i++)
+        for (size_t k = 0; k < width; k++) {
+            double value = (double)rows[i * width + k];
+            if (mode == INC_POOLING_MEAN)
+                vector[k] += value;
+            else if (isnan(value) || value > vector[k]) /* NaN stays */
+                vector[k] = value;
+        }
+    if (mode == INC_POOLING_MEAN)
+        for (size_t k = 0; k < width; k++) vector[k] /= (double)n;
 }

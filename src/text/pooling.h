@@ -21,4 +21,7 @@ enum incise_status inc_pooling_load(const struct inc_ctx *ctx, const char *folde
 const char *inc_pooling_name(enum inc_pooling_mode mode);
 bool inc_pooling_parse(const char *name, enum inc_pooling_mode *mode);
 
+/* The vector of a text: `n` > 0 rows of its real tokens, `width` numbers each, become one of `width` doubles. */
+void inc_pooling_apply(enum inc_pooling_mode mode, const float *rows, size_t n, size_t width, double *vector);
+
 #endif

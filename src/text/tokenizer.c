@@ -114,7 +114,8 @@ enum incise_status inc_tokenizer_load(const struct inc_ctx *ctx, const char *pat
         inc_free(ctx, file);
         if (found) return status;
     }
-    return inc_fail(ctx, INCISE_ERROR_NO_INPUT, "%s: holds neither tokenizer.json nor vocab.txt", path);
+    return inc_fail(ctx, INCISE_ERROR_NO_INPUT,
+                    "%s: holds neither tokenizer.json nor vocab.txt; name a tokenizer (--tokenizer PATH)", path);
 }
 
 /* ---- parts that every file form adds ----------------------------------------------------------------------------- */

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Texts to vectors: a model with its tokenizer and its pooling. */
+#ifndef INCISE_EMBED_H
+#define INCISE_EMBED_H
+
+#include "incise/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Initialize with incise_embed_options_init, change what you need. Texts are read during incise_embedder_create only.
+ */
+struct incise_embed_options {
+    size_t struct_size;
+    enum incise_compute compute;
+    const char *tokenizer; /* tokenizer.json, vocab.txt or a folder with one; NULL: beside the model */
+    const char *pooling;   /* "mean", "cls", "last" or "max"; NULL: as 1_Pooling beside the model says, else the mean,
+                            * with   a warning */
+    int normalize;         /* 1 (default): vectors of length 1 */
+    size_t max_length;     /* tokens per text, longer ones are cut; 0: as sentence_bert_config.json, the tokenizer or
+                            * config.json beside the model says, else 512 */
+    size_t dimensions;     /* keep this many at the front of each vector, before normalizing; 0: all */
+    size_t batch_tokens;   /* tokens that run together; 0: 4096. Speed only: vectors do not depend on it */
+};
+
+struct incise_embed_stats {
+    size_t tokens;    /* with special tokens, after cutting */
+    size_t truncated; /* texts that were cut */
+    double tokenize_seconds;
+    double run_seconds;
+};
+
+struct incise_embedder;
+
+INCISE_API void incise_embed_options_init(struct incise_embed_options *options);
+
+/* Loads `path`, an .xml file or a folder with openvino_model.xml; `options` may be NULL. The model's inputs must be
+ * among input_ids, attention_mask, token_type_ids and position_ids; its vectors are an output [texts, tokens, width],
+ * or "sentence_embedding" [texts, width], which is taken as it is unless `pooling` is given. Destroy before the engine.
+ */
+INCISE_API INCISE_CHECK enum incise_status incise_embedder_create(struct incise_engine *engine, const char *path,
+                                                                  const struct incise_embed_options *options,
+                                                                  struct incise_embedder **embedder);
+/* NULL is fine. */
+INCISE_API void incise_embedder_destroy(struct incise_embedder *embedder);
+
+/* Numbers per vector. */
+INCISE_API size_t incise_embedder_width(const struct incise_embedder *embedder);
+/* Owned by the embedder. */
+INCISE_API struct incise_model *incise_embedder_model(struct incise_embedder *embedder);
+
+/* Writes the vector of texts[i] (lengths[i] bytes of UTF-8) to out[i * width]. A text's vector is the same bits
+ * whatever it is embedded with. INCISE_ERROR_DATA names a text that is not UTF-8, or whose vector is not finite or
+ * cannot be normalized. `stats` may be NULL. Several threads may call it at the same time. */
+INCISE_API INCISE_CHECK enum incise_status incise_embedder_run(struct incise_embedder *embedder,
+                                                               const char *const *texts, const size_t *lengths,
+                                                               size_t n, float *out, struct incise_embed_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
