@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares `incise run` with OpenVINO on the same file.
 
-usage: oracle.py INCISE MODEL...    MODEL: a folder with openvino_model.xml; prints the difference for each
+usage: oracle.py INCISE MODEL... [--texts FILE]    MODEL: a folder with openvino_model.xml
+Prints the largest difference, relative to the largest value, for each model and shape.
 """
+import argparse
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import openvino as ov
+from tokenizers import Tokenizer
 
 # The meaning of a file (docs/testing.md): float activations, FakeQuantize as written.
 CPU_OPTIONS = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0", "LP_TRANSFORMS_MODE": "NO"}
@@ -73,17 +75,20 @@ def row_cosines(ours, theirs):
     return (ours * theirs).sum(-1) / (np.linalg.norm(ours, axis=-1) * np.linalg.norm(theirs, axis=-1))
 
 
-def compare(incise, folder, token_ids, *options):
-    """(largest difference, smallest row cosine) over the shapes of LENGTHS."""
+def compare_shapes(incise, folder, token_ids, *options):
+    """For each shape of LENGTHS: (its name, largest difference, smallest row cosine)."""
     oracle = Oracle(folder)
-    worst, cosine = 0.0, 1.0
-    for lengths in LENGTHS.values():
+    for name, lengths in LENGTHS.items():
         inputs = make_inputs(oracle.model, lengths, token_ids)
         theirs = real_rows(oracle.output(inputs), inputs)
         ours = real_rows(incise_output(incise, folder, inputs, *options), inputs)
-        worst = max(worst, difference(ours, theirs))
-        cosine = min(cosine, float(row_cosines(ours, theirs).min()))
-    return worst, cosine
+        yield name, difference(ours, theirs), float(row_cosines(ours, theirs).min())
+
+
+def compare(incise, folder, token_ids, *options):
+    """(largest difference, smallest row cosine) over the shapes of LENGTHS."""
+    _, differences, cosines = zip(*compare_shapes(incise, folder, token_ids, *options))
+    return max(differences), min(cosines)
 
 
 def random_ids(folder, seed=1):
@@ -94,11 +99,31 @@ def random_ids(folder, seed=1):
     return np.random.Generator(np.random.PCG64(seed)).integers(5, rows, 512)
 
 
+def load_tokenizer(folder):
+    """The tokenizer beside the model, without the padding and truncation that its file may ask for."""
+    tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def text_ids(folder, texts):
+    """Token ids of real text."""
+    tokenizer = load_tokenizer(folder)
+    lines = texts.read_text(encoding="utf-8").splitlines()[:40]
+    return np.concatenate([tokenizer.encode(line).ids for line in lines])
+
+
 def main():
-    incise, folders = Path(sys.argv[1]), sys.argv[2:]
-    for folder in folders:
-        worst, cosine = compare(incise, folder, random_ids(folder), "--compute", "float")
-        print(f"{folder}: max difference {worst:.2e}, min row cosine {cosine:.6f}", flush=True)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("incise", type=Path)
+    parser.add_argument("models", type=Path, nargs="+", metavar="MODEL")
+    parser.add_argument("--texts", type=Path, help="take token ids from this file, not at random")
+    arguments = parser.parse_args()
+    for folder in arguments.models:
+        ids = text_ids(folder, arguments.texts) if arguments.texts else random_ids(folder)
+        for shape, worst, cosine in compare_shapes(arguments.incise, folder, ids, "--compute", "float"):
+            print(f"{folder.name} {shape}: max difference {worst:.2e}, min row cosine {cosine:.6f}", flush=True)
 
 
 if __name__ == "__main__":

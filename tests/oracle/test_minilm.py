@@ -12,11 +12,12 @@ from pathlib import Path
 import nncf
 import numpy as np
 import openvino as ov
-from tokenizers import Tokenizer
 
-from oracle import LENGTHS, Oracle, compare, incise_output, make_inputs, real_rows, row_cosines, run_incise
+from oracle import (LENGTHS, Oracle, compare, incise_output, load_tokenizer, make_inputs, real_rows, row_cosines,
+                    run_incise, text_ids)
 
 EXACT, COMPRESSED = 1e-4, 1e-3  # issue's figures for float and for compressed weights
+SHARE = 0.7  # of the blocks, pruned
 GROUPED = {"group_size": 128, "ratio": 1.0, "all_layers": True}
 
 
@@ -25,11 +26,9 @@ class Minilm:
 
     def __init__(self, incise, source, passages, work):
         self.incise, self.source, self.work = incise, source, work
-        self.tokenizer = Tokenizer.from_file(str(source / "tokenizer.json"))
-        self.tokenizer.no_truncation()
-        self.tokenizer.no_padding()
+        self.tokenizer = load_tokenizer(source)
         self.passages = passages.read_text(encoding="utf-8").splitlines()
-        self.token_ids = np.concatenate([self.tokenizer.encode(text).ids for text in self.passages[:40]])
+        self.token_ids = text_ids(source, passages)
         self.base = work / "base"
         run_incise(incise, "convert", source, "-o", self.base)
 
@@ -39,9 +38,9 @@ class Minilm:
             run_incise(self.incise, command, *arguments, "-o", out)
         return out
 
-    def pruned(self):
-        return self.make("pruned", "prune", self.base, "--pattern", "block:32x32", "--method", "magnitude",
-                         "--sparsity", "0.7")
+    def pruned(self, block="32x32"):
+        return self.make(f"pruned-{block}", "prune", self.base, "--pattern", f"block:{block}", "--method", "magnitude",
+                         "--sparsity", SHARE)
 
     def quantized(self):
         return self.make("int8", "quantize", self.base, "--weights", "int8", "--activations", "dynamic")
@@ -54,6 +53,33 @@ class Minilm:
 
     def read(self, folder):
         return ov.Core().read_model(folder / "openvino_model.xml")
+
+    def skipped(self, folder):
+        """Share of the arithmetic of all linear layers that `inspect` says is skipped."""
+        rows = json.loads(run_incise(self.incise, "inspect", folder, "--compute", "float", "--format", "json"))
+        work = np.array([(row["mflop_per_token"], row["skipped"]) for row in rows if row["op"] == "Linear"])
+        return float(np.average(work[:, 1], weights=work[:, 0]))
+
+    def same_bits(self, folder, *options):
+        """Any number of threads, and a text alone or in a batch."""
+        inputs = make_inputs(self.read(folder), LENGTHS["4x128"], self.token_ids)
+        runs = [incise_output(self.incise, folder, inputs, "--threads", n, *options) for n in (1, 2, 3)]
+        assert all(np.array_equal(runs[0], run) for run in runs), f"{folder.name}: bits depend on threads"
+        for row, length in enumerate(LENGTHS["4x128"]):
+            alone = {name: values[row:row + 1, :length] for name, values in inputs.items()}
+            output = incise_output(self.incise, folder, alone, *options)
+            assert np.array_equal(output[0], runs[0][row, :length]), f"{folder.name}: row {row} differs alone"
+
+    def text_batches(self, names, size=50):
+        """Inputs of the model from the first 200 passages, cut to 128 tokens."""
+        for start in range(0, 200, size):
+            ids = [self.tokenizer.encode(text).ids for text in self.passages[start:start + size]]
+            ids = [row if len(row) <= 128 else row[:127] + row[-1:] for row in ids]  # the last is [SEP]
+            width = max(map(len, ids))
+            values = {"input_ids": [row + [0] * (width - len(row)) for row in ids],
+                      "attention_mask": [[1] * len(row) + [0] * (width - len(row)) for row in ids],
+                      "token_type_ids": [[0] * width for _ in ids]}
+            yield {name: np.array(values[name], np.int64) for name in names}
 
     def agrees(self, folder, limit):
         worst, _ = compare(self.incise, folder, self.token_ids, "--compute", "float")
@@ -86,7 +112,12 @@ class Minilm:
         return f"row cosine {cosine:.4f}"
 
     def check_pruned(self):
-        return self.agrees(self.pruned(), EXACT)
+        found = []
+        for block in ("32x32", "32x4"):
+            share = self.skipped(self.pruned(block))
+            assert share >= SHARE - 0.01, f"{block}: {share:.3f} skipped"
+            found.append(f"{block} {self.agrees(self.pruned(block), EXACT)}, {share:.3f} skipped")
+        return "; ".join(found)
 
     def check_quantized(self):
         return self.agrees(self.quantized(), COMPRESSED)
@@ -95,8 +126,12 @@ class Minilm:
         found = []
         for mode, options in (("INT8_ASYM", {}), ("INT4_ASYM", GROUPED)):
             model = nncf.compress_weights(self.read(self.pruned()), mode=nncf.CompressWeightsMode[mode], **options)
-            found.append(self.agrees(self.save(f"pruned-{mode}", model), COMPRESSED))
-        return ", ".join(found)
+            folder = self.save(f"pruned-{mode}", model)
+            share = self.skipped(folder)
+            assert share >= SHARE - 0.01, f"{mode}: {share:.3f} skipped"
+            self.same_bits(folder)
+            found.append(f"{mode} {self.agrees(folder, COMPRESSED)}, {share:.3f} skipped")
+        return "; ".join(found)
 
     def check_prune_rule(self):
         """Per layer, the blocks whose L1 norm is below the 70th percentile are zero, and nothing else changed."""
@@ -118,27 +153,19 @@ class Minilm:
     def check_int8_compute(self):
         """Integer runs against our own float run, rows of real text."""
         cosines = []
-        model = self.read(self.quantized())
-        for lengths in LENGTHS.values():
-            inputs = make_inputs(model, lengths, self.token_ids)
+        names = [port.any_name for port in self.read(self.quantized()).inputs]
+        for inputs in self.text_batches(names):
             runs = [real_rows(incise_output(self.incise, self.quantized(), inputs, "--compute", kind), inputs)
                     for kind in ("int8", "float")]
             cosines.append(row_cosines(*runs))
         cosines = np.concatenate(cosines)
         assert cosines.min() >= 0.99 and cosines.mean() >= 0.997, f"min {cosines.min():.4f} mean {cosines.mean():.4f}"
-        return f"row cosine min {cosines.min():.4f} mean {cosines.mean():.4f}"
+        return f"row cosine min {cosines.min():.4f} mean {cosines.mean():.4f} of {len(cosines)}"
 
     def check_same_bits(self):
-        """The same bits for 1, 2 and 3 threads, and for a row alone or in a batch."""
-        model = self.read(self.base)
-        inputs = make_inputs(model, LENGTHS["4x128"], self.token_ids)
-        for folder in (self.base, self.quantized()):
-            runs = [incise_output(self.incise, folder, inputs, "--threads", n) for n in (1, 2, 3)]
-            assert all(np.array_equal(runs[0], run) for run in runs), f"{folder.name}: threads"
-            for row, length in enumerate(LENGTHS["4x128"]):
-                alone = {name: values[row:row + 1, :length] for name, values in inputs.items()}
-                assert np.array_equal(incise_output(self.incise, folder, alone)[0], runs[0][row, :length]), \
-                    f"{folder.name}: row {row} alone"
+        for folder in (self.base, self.pruned("32x4"), self.quantized()):
+            self.same_bits(folder)
+        self.same_bits(self.quantized(), "--compute", "float")
         return "threads and batches"
 
     def check_against_reference(self):
