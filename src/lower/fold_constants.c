@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* needs: shapes. gives: a node whose inputs are all constants, and whose result is small, is a Constant. The result's
- * size is known before anything is allocated; a weight's decompression is larger than the bound and stays as it is. */
+ * size is known before anything is allocated; a weight's decompression stays as it is. */
 #include "graph/eval_ref/eval.h"
 #include "lower/match.h"
 #include "lower/passes.h"
 
 #define MAX_FOLDED_ELEMENTS 65536
+
+/* The first step of a decompression; what follows it is then not made of constants only. */
+static bool is_decompression(const struct inc_node *node)
+{
+    enum inc_type from = node->inputs[0]->type;
+    return node->op == INC_OP_CONVERT && (from == INC_I8 || from == INC_U8 || from == INC_I4 || from == INC_U4);
+}
 
 static bool is_foldable(const struct inc_node *node)
 {
@@ -22,7 +29,7 @@ static bool is_foldable(const struct inc_node *node)
     }
     for (uint32_t i = 0; i < node->n_inputs; i++)
         if (inc_const_of(node->inputs[i]) == NULL) return false;
-    return node->n_inputs > 0;
+    return node->n_inputs > 0 && !is_decompression(node);
 }
 
 enum incise_status inc_pass_fold_constants(struct inc_lowering *lowering)
