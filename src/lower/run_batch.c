@@ -91,6 +91,22 @@ static size_t index_element(const struct inc_plan_buffer *buffer, const struct i
     return (buffer->batch_axis < 0 ? 0 : s * length) + (buffer->sequence_axis < 0 ? 0 : (size_t)j);
 }
 
+/* Shape inference takes what the file says of symbols: a table of 32 positions cut to the length has 32 rows at 33. */
+static enum incise_status check_index(const struct inc_run *run, const struct inc_plan_buffer *buffer,
+                                      const struct inc_tensor *tensor)
+{
+    const int64_t *dims = run->feeds[0].tensor.dims;
+    size_t expected = buffer->width;
+    bool fits = true;
+    if (buffer->batch_axis >= 0) fits = tensor->dims[buffer->batch_axis] == dims[0], expected *= (size_t)dims[0];
+    if (buffer->sequence_axis >= 0)
+        fits = fits && tensor->dims[buffer->sequence_axis] == dims[1], expected *= (size_t)dims[1];
+    if (fits && inc_tensor_elements(tensor) == expected) return INCISE_OK;
+    return inc_fail(run->program->ctx, INCISE_ERROR_DATA,
+                    "layer '%s' does not reach a batch of %lld x %lld tokens: the model is made for less",
+                    buffer->value->node->name, (long long)dims[0], (long long)dims[1]);
+}
+
 static void pack_ids(const struct inc_run *run, const struct inc_plan_buffer *buffer, const struct inc_tensor *tensor,
                      int32_t *out)
 {
@@ -152,6 +168,7 @@ enum incise_status inc_run_pack_index(struct inc_run *run)
         const struct inc_plan_buffer *buffer = &plan->buffers[i];
         if (buffer->value == NULL) continue;
         const struct inc_tensor *tensor = &run->wanted[next++].tensor;
+        INC_TRY(check_index(run, buffer, tensor));
         if (buffer->kind == INC_BUFFER_IDS)
             pack_ids(run, buffer, tensor, run->buffers[i]);
         else

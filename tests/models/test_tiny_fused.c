@@ -282,6 +282,7 @@ static void too_long_is_refused(void **state)
         test_clear_error();
         enum incise_status status = inc_run_execute(runner.run, inputs.tensors, inputs.n);
         assert_int_equal(status, length == 32 ? INCISE_OK : INCISE_ERROR_DATA);
+        if (length == 33) assert_non_null(strstr(test_last_error(), "made for less"));
         test_inputs_free(&inputs);
     }
     test_runner_close(&runner);
