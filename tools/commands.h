@@ -5,6 +5,6 @@
 
 #include "tool.h"
 
-extern const struct tool_command tool_inspect, tool_convert, tool_prune, tool_quantize, tool_run, tool_embed, tool_devices;
+extern const struct tool_command tool_inspect, tool_convert, tool_prune, tool_quantize, tool_run, tool_embed, tool_evaluate, tool_devices;
 
 #endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What compression did to embeddings: two sets of vectors of the same texts, compared. */
+#ifndef INCISE_EVALUATE_H
+#define INCISE_EVALUATE_H
+
+#include <stdint.h>
+
+#include "incise/engine.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A figure and its 95 % interval: 2.5th to 97.5th percentile of 1000 bootstrap resamples of the texts or queries. Both
+ * models are measured on the same resample. */
+struct incise_figure {
+    double value, lo, hi;
+};
+
+struct incise_fidelity {
+    struct incise_figure cosine_mean; /* of each text's two vectors */
+    struct incise_figure cosine_p1;   /* 1st percentile of those, interpolated linearly */
+    struct incise_figure
+        neighbours_top10;              /* share of a text's ten nearest others by cosine that stay, mean over texts */
+    struct incise_figure rms_pairwise; /* root mean square change of the cosine between two texts */
+};
+
+/* nDCG@10 with binary relevance, mean over queries. */
+struct incise_retrieval {
+    struct incise_figure ndcg10_base;    /* base queries, base documents */
+    struct incise_figure ndcg10;         /* other queries, other documents */
+    struct incise_figure ndcg10_queries; /* other queries, base documents */
+    struct incise_figure ndcg10_drop;    /* ndcg10_base - ndcg10 */
+};
+
+/* Vectors of `width` numbers each, of any length; row i of a base and its other are the same text. Query pair_query[i]
+ * wants document pair_document[i]; every query wants at least one, every document is searched. */
+struct incise_retrieval_data {
+    const float *base_queries, *queries;
+    size_t n_queries;
+    const float *base_documents, *documents;
+    size_t n_documents;
+    size_t width;
+    const size_t *pair_query, *pair_document;
+    size_t n_pairs;
+};
+
+/* Compares n >= 2 vectors. With fewer than eleven texts all n - 1 others are neighbours. Equal cosines rank by index.
+ * INCISE_ERROR_DATA names a vector that is zero or not finite. The same seed gives the same intervals. */
+INCISE_API INCISE_CHECK enum incise_status incise_fidelity_measure(struct incise_engine *engine, const float *base,
+                                                                   const float *other, size_t n, size_t width,
+                                                                   uint64_t seed, struct incise_fidelity *fidelity);
+INCISE_API INCISE_CHECK enum incise_status incise_retrieval_measure(struct incise_engine *engine,
+                                                                    const struct incise_retrieval_data *data,
+                                                                    uint64_t seed, struct incise_retrieval *retrieval);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
