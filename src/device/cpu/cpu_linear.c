@@ -6,7 +6,7 @@
 #include "base/size.h"
 #include "device/cpu/cpu_device.h"
 
-#define SLAB_ROWS 132  /* 11 tiles of 12 rows, 22 of 6: with 768 columns 400 KB, half of the smallest L2 we tune for */
+#define SLAB_ROWS 60   /* whole tiles of 12, 10 and 6 rows; input, 256 outputs and a strip of weights fit in the L2 cache */
 #define CHUNK_STRIPS 8 /* outputs that are finished (activation, residual) together: 256 columns x slab in L2 */
 #define ITEMS_PER_THREAD 4
 
@@ -130,9 +130,10 @@ void inc_cpu_linear(struct inc_cpu *cpu, const struct inc_step *step, const stru
     run.n_strips = prepared->integer ? prepared->i8.n_strips : prepared->f32.n_strips;
     run.nr = prepared->integer ? prepared->i8.nr : prepared->f32.nr;
     unsigned mr = prepared->integer ? cpu->gemm_i8->mr : cpu->gemm_f32->mr;
-    run.slab = SLAB_ROWS / mr * mr;
+    if (batch->n_tokens == 0) return;
+    run.slabs = (batch->n_tokens + SLAB_ROWS - 1) / SLAB_ROWS;
+    run.slab = inc_min_size(inc_round_up((batch->n_tokens + run.slabs - 1) / run.slabs, mr), SLAB_ROWS); /* equal slabs */
     run.slabs = (batch->n_tokens + run.slab - 1) / run.slab;
-    if (run.slabs == 0) return;
     run.strips_per_item = strips_per_item(cpu, run.slabs, run.n_strips);
     size_t columns = (run.n_strips + run.strips_per_item - 1) / run.strips_per_item;
     inc_pool_run(cpu->pool, linear_item, &run, run.slabs * columns);
