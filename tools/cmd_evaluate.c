@@ -18,11 +18,13 @@ struct evaluate_options {
 #define OPTION(name, letter, kind, field, values, help) \
     {name, letter, kind, offsetof(struct evaluate_options, field), values, help, NULL}
 static const struct tool_option options_table[] = {
-    OPTION("texts", 0, TOOL_TEXT, texts, "FILE", "passages to compare on: lines, .jsonl (`text`) or .tsv (first column)"),
+    OPTION("texts", 0, TOOL_TEXT, texts, "FILE",
+           "passages to compare on: lines, .jsonl (`text`) or .tsv (first column)"),
     OPTION("retrieval", 0, TOOL_TEXT, retrieval, "TSV", "lines of query<TAB>document; all documents are searched"),
     OPTION("require", 0, TOOL_LIST, require, "FIGURE>=N", "exit code 10 if it does not hold; repeatable"),
     OPTION("tokenizer", 0, TOOL_TEXT, tokenizer, "PATH", "for both models (default: beside each model)"),
-    OPTION("pooling", 0, TOOL_TEXT, pooling, "mean|cls|last|max", "for both models (default: as 1_Pooling says, else mean)"),
+    OPTION("pooling", 0, TOOL_TEXT, pooling, "mean|cls|last|max",
+           "for both models (default: as 1_Pooling says, else mean)"),
     OPTION("max-length", 0, TOOL_INT, max_length, "N", "tokens per text; longer ones are cut"),
     OPTION("seed", 0, TOOL_INT, seed, "N", "of the resamples behind the intervals"),
 };

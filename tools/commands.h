@@ -5,6 +5,7 @@
 
 #include "tool.h"
 
-extern const struct tool_command tool_inspect, tool_convert, tool_prune, tool_quantize, tool_run, tool_embed, tool_evaluate, tool_devices;
+extern const struct tool_command tool_inspect, tool_convert, tool_prune, tool_quantize, tool_run;
+extern const struct tool_command tool_benchmark, tool_evaluate, tool_embed, tool_devices;
 
 #endif

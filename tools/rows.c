@@ -70,7 +70,7 @@ static json_t *last_row(const struct tool_rows *rows)
 static void set(struct tool_rows *rows, const char *name, json_t *value, int digits)
 {
     struct column *column = column_of(rows, name);
-    if (column != NULL) column->digits = digits;
+    if (column != NULL && digits >= 0) column->digits = digits; /* a null says nothing about digits */
     if (value == NULL || rows->failed || json_object_set_new(last_row(rows), name, value) != 0) {
         if (rows->failed) json_decref(value);
         rows->failed = true;
