@@ -7,6 +7,7 @@
 #include "graph/eval_ref/eval.h"
 #include "lower/match.h"
 
+#define HIDDEN (-1e4)          /* an additive mask hides with this or less */
 #define PROBE_SEQUENCES 2      /* one without padding, one with holes */
 #define MAX_CONSTANTS 32       /* of the mask's sub-graph */
 #define MAX_PROBED_LENGTH 2100 /* a window beyond it stays a computed bias: proving it would cost seconds */
@@ -26,9 +27,10 @@ static bool note_constants(struct probe *probe, const struct inc_tensor *data)
 {
     if (inc_tensor_elements(data) > 16) return inc_type_is_float(data->type);
     for (size_t i = 0; i < inc_tensor_elements(data); i++) {
-        double number = fabs(inc_tensor_get_f64(data, i));
+        double value = inc_tensor_get_f64(data, i), number = fabs(value);
         if (number < 2 || number > 1e9 || number != floor(number)) continue;
         if (number == 65504) continue; /* the largest f16, used as minus infinity */
+        if (inc_type_is_float(data->type) && value <= HIDDEN) continue; /* -10000, -1e9: likewise */
         if (probe->n_constants == MAX_CONSTANTS || number * 2 > MAX_PROBED_LENGTH) return false;
         probe->constants[probe->n_constants++] = (int64_t)number;
     }
@@ -110,7 +112,7 @@ static int visibility(const struct inc_tensor *mask, int64_t length, size_t sequ
     size_t rows = (size_t)mask->dims[2];
     double number = inc_tensor_get_f64(mask, (s * rows + row) * (size_t)length + (size_t)j);
     if (mask->type == INC_BOOL) return number != 0;
-    return number == 0 ? 1 : number <= -1e4 ? 0 : -1;
+    return number == 0 ? 1 : number <= HIDDEN ? 0 : -1;
 }
 
 static bool is_mask_shape(const struct inc_tensor *mask, int64_t length)
