@@ -2,9 +2,7 @@
 #include "lower/expand.h"
 
 #include <math.h>
-#include <string.h>
 
-#include "base/half.h"
 #include "graph/shape.h"
 #include "lower/match.h"
 
@@ -17,13 +15,18 @@ struct expansion {
 
 /* ---- building -------------------------------------------------------------------------------------------------- */
 
+static struct inc_value *noted(struct expansion *ex, struct inc_value *value)
+{
+    if (value == NULL) ex->status = INCISE_ERROR_MEMORY;
+    return value;
+}
+
 static struct inc_value *emit(struct expansion *ex, enum inc_op op, struct inc_value *const *inputs, uint32_t n_inputs)
 {
     for (uint32_t i = 0; i < n_inputs; i++)
         if (inputs[i] == NULL) return NULL;
     struct inc_node *node = inc_graph_add(ex->lowering->graph, op, NULL, inputs, n_inputs, ex->node);
-    if (node == NULL) ex->status = INCISE_ERROR_MEMORY;
-    return node == NULL ? NULL : &node->outputs[0];
+    return noted(ex, node == NULL ? NULL : &node->outputs[0]);
 }
 
 static struct inc_value *unary(struct expansion *ex, enum inc_op op, struct inc_value *a)
@@ -42,32 +45,19 @@ static struct inc_value *ternary(struct expansion *ex, enum inc_op op, struct in
     return emit(ex, op, (struct inc_value *[]){a, b, c}, 3);
 }
 
-static struct inc_value *constant(struct expansion *ex, const struct inc_tensor *tensor)
-{
-    struct inc_node *node = inc_graph_add_constant(ex->lowering->graph, NULL, tensor, NULL, ex->node);
-    if (node == NULL) ex->status = INCISE_ERROR_MEMORY;
-    return node == NULL ? NULL : &node->outputs[0];
-}
-
 static struct inc_value *integers(struct expansion *ex, const int64_t *values, int64_t n)
 {
-    return constant(ex, &(struct inc_tensor){.type = INC_I64, .rank = 1, .dims = {n}, .data = (void *)values,
-                                             .bytes = (size_t)n * sizeof *values});
+    return noted(ex, inc_add_integers(ex->lowering->graph, values, n, 1, ex->node));
 }
 
 static struct inc_value *integer(struct expansion *ex, int64_t value)
 {
-    return constant(ex, &(struct inc_tensor){.type = INC_I64, .data = &value, .bytes = sizeof value});
+    return noted(ex, inc_add_integers(ex->lowering->graph, &value, 1, 0, ex->node));
 }
 
-/* A float scalar of type `type`. */
 static struct inc_value *number(struct expansion *ex, enum inc_type type, double value)
 {
-    float f = (float)value;
-    uint16_t half = type == INC_F16 ? inc_f16_from_f32(f) : inc_bf16_from_f32(f);
-    struct inc_tensor tensor = {.type = type, .bytes = inc_type_bits(type) / 8};
-    tensor.data = type == INC_F64 ? (void *)&value : type == INC_F32 ? (void *)&f : (void *)&half;
-    return constant(ex, &tensor);
+    return noted(ex, inc_add_float(ex->lowering->graph, type, value, ex->node));
 }
 
 static struct inc_value *activation(struct expansion *ex, struct inc_value *x)
@@ -187,7 +177,7 @@ static struct inc_value *both(struct expansion *ex, struct inc_value *mask, stru
     return mask == NULL ? other : binary(ex, INC_OP_LOGICAL_AND, mask, other);
 }
 
-/* The boolean mask that the attributes and the padding input describe (struct inc_mask_form); NULL if all is visible. */
+/* The boolean mask of the attributes and the padding input (struct inc_mask_form); NULL if all is visible. */
 static struct inc_value *visible(struct expansion *ex)
 {
     const struct inc_node *node = ex->node;
@@ -238,7 +228,8 @@ static struct inc_value *repeat_heads(struct expansion *ex, struct inc_value *x)
 static struct inc_value *expand_attention(struct expansion *ex)
 {
     struct inc_node *node = ex->node;
-    struct inc_value *inputs[5] = {node->inputs[0], repeat_heads(ex, node->inputs[1]), repeat_heads(ex, node->inputs[2])};
+    struct inc_value *k = repeat_heads(ex, node->inputs[1]), *v = repeat_heads(ex, node->inputs[2]);
+    struct inc_value *inputs[5] = {node->inputs[0], k, v};
     enum inc_type type = inputs[0]->type;
     double scale = inc_attr_float(node, "scale");
     uint32_t n_inputs = 3;
@@ -262,13 +253,6 @@ static struct inc_value *(*const expanders[INC_OP_COUNT])(struct expansion *ex) 
     [INC_OP_EMBEDDING_GATHER] = expand_embedding,
 };
 
-static bool same_type_and_shape(const struct inc_value *a, const struct inc_value *b)
-{
-    bool same = a->type == b->type && a->shape.rank == b->shape.rank;
-    for (int i = 0; same && i < a->shape.rank; i++) same = inc_dim_equal(a->shape.dims[i], b->shape.dims[i]);
-    return same;
-}
-
 static enum incise_status replace(struct inc_lowering *lowering, struct inc_node *node)
 {
     struct inc_graph *graph = lowering->graph;
@@ -279,7 +263,7 @@ static enum incise_status replace(struct inc_lowering *lowering, struct inc_node
     if (value == NULL) return ex.status;
     for (struct inc_node *added = before->next; added != node; added = added->next)
         INC_TRY(inc_shape_infer_node(&infer, added));
-    if (!same_type_and_shape(value, old))
+    if (value->type != old->type || !inc_same_shape(value, old))
         return inc_node_fail(graph, node, "is expanded into ops of another type or shape");
     value->node->name = node->name;
     value->names = old->names;

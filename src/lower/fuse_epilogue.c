@@ -15,14 +15,6 @@ static enum incise_status take_activation(struct inc_lowering *lowering, struct 
     return inc_value_replace(lowering->graph, &activation->outputs[0], out);
 }
 
-static bool same_shape(const struct inc_value *a, const struct inc_value *b)
-{
-    if (a->shape.rank != b->shape.rank) return false;
-    for (int i = 0; i < a->shape.rank; i++)
-        if (!inc_dim_equal(a->shape.dims[i], b->shape.dims[i])) return false;
-    return true;
-}
-
 /* The residual must exist before the Linear runs: the Linear moves to where the Add stands. */
 static enum incise_status take_residual(struct inc_lowering *lowering, struct inc_node *add, struct inc_node *linear,
                                         struct inc_value *residual)
@@ -42,13 +34,13 @@ static enum incise_status take_residual(struct inc_lowering *lowering, struct in
 
 static enum incise_status fuse_add(struct inc_lowering *lowering, struct inc_node *add)
 {
-    if (add->op != INC_OP_ADD || !same_shape(add->inputs[0], add->inputs[1]) || add->inputs[0] == add->inputs[1])
+    if (add->op != INC_OP_ADD || !inc_same_shape(add->inputs[0], add->inputs[1]) || add->inputs[0] == add->inputs[1])
         return INCISE_OK;
     for (int i = 0; i < 2; i++) {
         struct inc_node *linear = inc_made_by(add->inputs[i], INC_OP_LINEAR);
         const struct inc_value *other = add->inputs[1 - i];
         if (linear == NULL || add->inputs[i]->n_uses != 1 || inc_attr_bool(linear, "residual")) continue;
-        if (inc_const_of(other) != NULL || !same_shape(other, &add->outputs[0])) continue;
+        if (inc_const_of(other) != NULL || !inc_same_shape(other, &add->outputs[0])) continue;
         return take_residual(lowering, add, linear, add->inputs[1 - i]);
     }
     return INCISE_OK;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lower/match.h"
 
+#include "base/half.h"
 #include "graph/weight.h"
 
 bool inc_const_scalar(const struct inc_value *value, double *scalar)
@@ -41,6 +42,33 @@ int64_t inc_last_dim(const struct inc_value *value)
     if (value->shape.rank < 1) return -1;
     struct inc_dim last = value->shape.dims[value->shape.rank - 1];
     return inc_dim_is_const(last) ? last.value : -1;
+}
+
+bool inc_same_shape(const struct inc_value *a, const struct inc_value *b)
+{
+    if (a->shape.rank != b->shape.rank) return false;
+    for (int i = 0; i < a->shape.rank; i++)
+        if (!inc_dim_equal(a->shape.dims[i], b->shape.dims[i])) return false;
+    return true;
+}
+
+struct inc_value *inc_add_integers(struct inc_graph *graph, const int64_t *values, int64_t n, int rank,
+                                   struct inc_node *before)
+{
+    struct inc_tensor tensor = {.type = INC_I64, .rank = rank, .dims = {n}, .data = (void *)values,
+                                .bytes = (size_t)n * sizeof *values};
+    struct inc_node *node = inc_graph_add_constant(graph, NULL, &tensor, NULL, before);
+    return node == NULL ? NULL : &node->outputs[0];
+}
+
+struct inc_value *inc_add_float(struct inc_graph *graph, enum inc_type type, double value, struct inc_node *before)
+{
+    float f = (float)value;
+    uint16_t half = type == INC_F16 ? inc_f16_from_f32(f) : inc_bf16_from_f32(f);
+    struct inc_tensor tensor = {.type = type, .bytes = inc_type_bits(type) / 8};
+    tensor.data = type == INC_F64 ? (void *)&value : type == INC_F32 ? (void *)&f : (void *)&half;
+    struct inc_node *node = inc_graph_add_constant(graph, NULL, &tensor, NULL, before);
+    return node == NULL ? NULL : &node->outputs[0];
 }
 
 struct inc_node *inc_fuse(struct inc_lowering *lowering, enum inc_op op, struct inc_value *const *inputs, uint32_t n_inputs,

@@ -28,6 +28,13 @@ bool inc_split_constant(const struct inc_node *node, struct inc_value **variable
 
 /* The last dim if it is constant, else -1. */
 int64_t inc_last_dim(const struct inc_value *value);
+bool inc_same_shape(const struct inc_value *a, const struct inc_value *b);
+
+/* Constants: integers of rank 1, or 0 for one; a float scalar of `type`. NULL on failure. */
+struct inc_value *inc_add_integers(struct inc_graph *graph, const int64_t *values, int64_t n, int rank,
+                                   struct inc_node *before) __attribute__((warn_unused_result));
+struct inc_value *inc_add_float(struct inc_graph *graph, enum inc_type type, double value, struct inc_node *before)
+    __attribute__((warn_unused_result));
 
 /* Adds a fused node before `at` with the output type and shape of `like`, whose readers it takes over. NULL on failure. */
 struct inc_node *inc_fuse(struct inc_lowering *lowering, enum inc_op op, struct inc_value *const *inputs, uint32_t n_inputs,

@@ -4,15 +4,6 @@
 #include "lower/match.h"
 #include "lower/passes.h"
 
-static struct inc_value *add_int_constant(struct inc_graph *graph, const int64_t *values, int64_t n, int rank,
-                                          struct inc_node *before)
-{
-    struct inc_tensor tensor = {.type = INC_I64, .rank = rank, .dims = {n}, .data = (void *)values,
-                                .bytes = (size_t)n * sizeof *values};
-    struct inc_node *node = inc_graph_add_constant(graph, NULL, &tensor, NULL, before);
-    return node == NULL ? NULL : &node->outputs[0];
-}
-
 /* A one-element tensor with dimension `axis` of the first model input. */
 static struct inc_value *add_input_dim(struct inc_graph *graph, int64_t axis, struct inc_node *before)
 {
@@ -20,8 +11,8 @@ static struct inc_value *add_input_dim(struct inc_graph *graph, int64_t axis, st
     struct inc_node *shape = inc_graph_add(graph, INC_OP_SHAPE_OF, NULL, &ids, 1, before);
     if (shape == NULL) return NULL;
     const int64_t zero = 0;
-    struct inc_value *inputs[] = {&shape->outputs[0], add_int_constant(graph, &axis, 1, 1, before),
-                                  add_int_constant(graph, &zero, 1, 0, before)};
+    struct inc_value *inputs[] = {&shape->outputs[0], inc_add_integers(graph, &axis, 1, 1, before),
+                                  inc_add_integers(graph, &zero, 1, 0, before)};
     if (inputs[1] == NULL || inputs[2] == NULL) return NULL;
     struct inc_node *gather = inc_graph_add(graph, INC_OP_GATHER, NULL, inputs, 3, before);
     return gather == NULL ? NULL : &gather->outputs[0];
@@ -37,7 +28,7 @@ static enum incise_status rebuild(struct inc_lowering *lowering, struct inc_node
     for (int i = 0; i < shape->rank; i++) {
         struct inc_dim dim = shape->dims[i];
         if (inc_dim_is_const(dim))
-            parts[i] = add_int_constant(graph, &dim.value, 1, 1, node);
+            parts[i] = inc_add_integers(graph, &dim.value, 1, 1, node);
         else if (inc_dim_equal(dim, lowering->batch))
             parts[i] = add_input_dim(graph, 0, node);
         else if (inc_dim_equal(dim, lowering->sequence))

@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Expansions of fused ops, against formulas written out here; and every pass, by expanding what it made: the tiny models
- * evaluate to the same as the file graph after each of them. */
+/* Expansions of fused ops, against formulas written out here; and every pass, by expanding what it made: the tiny
+ * models evaluate to the same as the file graph after each of them. */
 #include "lower/expand.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "formats/openvino/ir.h"
 #include "graph/attr.h"
 #include "graph/eval_ref/eval.h"
-#include "support/fixture.h"
-
-static void succeed(enum incise_status status)
-{
-    if (status != INCISE_OK) fail_msg("%s", test_last_error());
-}
+#include "support/expanded.h"
 
 /* ---- hand-built graphs ----------------------------------------------------------------------------------------- */
 
@@ -39,7 +33,7 @@ static void bench_begin(struct bench *b)
     memset(b, 0, sizeof *b);
     b->random = test_seed();
     b->lowering.ctx = test_ctx();
-    succeed(inc_graph_create(test_ctx(), &b->lowering.graph));
+    test_succeed(inc_graph_create(test_ctx(), &b->lowering.graph));
 }
 
 static void bench_end(struct bench *b)
@@ -68,7 +62,7 @@ static struct inc_value *parameter(struct bench *b, enum inc_type type, int rank
     assert_true(inc_tensor_count(rank, dims, type, &count, &feed->tensor.bytes));
     assert_true(count <= MAX_ELEMENTS);
     feed->value = &node->outputs[0];
-    succeed(inc_graph_infer(graph));
+    test_succeed(inc_graph_infer(graph));
     return &node->outputs[0];
 }
 
@@ -94,8 +88,8 @@ static struct inc_node *fused(struct bench *b, enum inc_op op, int rank, const i
     value->shape.rank = rank;
     for (int i = 0; i < rank; i++) value->shape.dims[i] = inc_dim_const(dims[i]);
     assert_non_null(inc_graph_add(graph, INC_OP_RESULT, NULL, &value, 1, NULL));
-    succeed(inc_graph_infer(graph));
-    succeed(inc_graph_verify(graph));
+    test_succeed(inc_graph_infer(graph));
+    test_succeed(inc_graph_verify(graph));
     return node;
 }
 
@@ -103,13 +97,13 @@ static struct inc_node *fused(struct bench *b, enum inc_op op, int rank, const i
 static const float *result_of(struct bench *b)
 {
     const struct inc_graph *graph = b->lowering.graph;
-    succeed(inc_expand(&b->lowering));
-    succeed(inc_graph_verify(graph));
+    test_succeed(inc_expand(&b->lowering));
+    test_succeed(inc_graph_verify(graph));
     for (const struct inc_node *node = graph->first; node != NULL; node = node->next)
         assert_non_null(inc_ops[node->op].opset);
     struct inc_feed wanted = {.value = graph->results[0]->inputs[0]};
     assert_string_equal(wanted.value->node->name, "fused");
-    succeed(inc_eval_run(graph, b->feeds, b->n_feeds, &wanted, 1));
+    test_succeed(inc_eval_run(graph, b->feeds, b->n_feeds, &wanted, 1));
     b->result = wanted.tensor;
     return b->result.data;
 }
@@ -148,7 +142,7 @@ static void check_linear(const char *act, bool transpose_b, bool has_bias, bool 
     const float *bias = has_bias ? operand(&b, DIMS(OUT)) : NULL;
     const float *residual = has_residual ? operand(&b, DIMS(2, 3, OUT)) : NULL;
     struct inc_node *node = fused(&b, INC_OP_LINEAR, DIMS(2, 3, OUT));
-    succeed(inc_attr_set_string(b.lowering.graph, node, "act", act));
+    test_succeed(inc_attr_set_string(b.lowering.graph, node, "act", act));
     inc_attr_set_bool(node, "transpose_b", transpose_b);
     inc_attr_set_bool(node, "bias", has_bias);
     inc_attr_set_bool(node, "residual", has_residual);
@@ -178,7 +172,7 @@ static void gated_with_every_activation(void **state)
         bench_begin(&b);
         const float *gate = operand(&b, DIMS(2, 3, 4)), *up = operand(&b, DIMS(2, 3, 4));
         struct inc_node *node = fused(&b, INC_OP_GATED_ACT, DIMS(2, 3, 4));
-        succeed(inc_attr_set_string(b.lowering.graph, node, "act", *act));
+        test_succeed(inc_attr_set_string(b.lowering.graph, node, "act", *act));
         const float *y = result_of(&b);
         for (size_t i = 0; i < 24; i++) assert_near(y[i], activate(*act, gate[i]) * (double)up[i]);
         bench_end(&b);
@@ -356,78 +350,12 @@ static void wrong_shapes_are_refused(void **state)
     (void)operand(&b, DIMS(2, 4));
     (void)operand(&b, DIMS(2, 4));
     struct inc_node *node = fused(&b, INC_OP_GATED_ACT, DIMS(2, 5));
-    succeed(inc_attr_set_string(b.lowering.graph, node, "act", "silu"));
+    test_succeed(inc_attr_set_string(b.lowering.graph, node, "act", "silu"));
     assert_int_equal(inc_expand(&b.lowering), INCISE_ERROR_DATA);
     bench_end(&b);
 }
 
 /* ---- passes ---------------------------------------------------------------------------------------------------- */
-
-#define N_SHAPES 2
-
-/* A tiny model's recorded inputs and what its file graph makes of them. */
-struct recorded {
-    struct inc_tensor inputs[TEST_MAX_INPUTS], output;
-    const struct inc_tensor *mask; /* one of the inputs */
-};
-
-static void evaluate(const struct inc_graph *graph, const struct recorded *r, struct inc_tensor *output)
-{
-    struct inc_feed feeds[TEST_MAX_INPUTS];
-    for (size_t i = 0; i < graph->n_parameters; i++)
-        feeds[i] = (struct inc_feed){.value = &graph->parameters[i]->outputs[0], .tensor = r->inputs[i]};
-    struct inc_feed wanted = {.value = graph->results[0]->inputs[0]};
-    succeed(inc_eval_run(graph, feeds, graph->n_parameters, &wanted, 1));
-    *output = wanted.tensor;
-}
-
-static void record(const struct inc_graph *graph, const char *model, const char *shape, struct recorded *r)
-{
-    memset(r, 0, sizeof *r);
-    assert_in_range(graph->n_parameters, 1, TEST_MAX_INPUTS);
-    for (size_t i = 0; i < graph->n_parameters; i++) {
-        const char *name = graph->parameters[i]->outputs[0].names[0];
-        test_fixture_input(model, shape, name, &r->inputs[i]);
-        if (strcmp(name, "attention_mask") == 0) r->mask = &r->inputs[i];
-    }
-    assert_non_null(r->mask);
-    evaluate(graph, r, &r->output);
-}
-
-static void release(struct recorded *r)
-{
-    for (size_t i = 0; i < TEST_MAX_INPUTS; i++) inc_tensor_release(test_ctx(), &r->inputs[i]);
-    inc_tensor_release(test_ctx(), &r->output);
-}
-
-static size_t count_fused(const struct inc_graph *graph)
-{
-    size_t n = 0;
-    for (const struct inc_node *node = graph->first; node != NULL; node = node->next)
-        n += inc_ops[node->op].opset == NULL;
-    return n;
-}
-
-/* Largest difference of the expanded graph to the file graph. */
-static double expanded_difference(const struct inc_lowering *lowering, const struct recorded *recorded)
-{
-    struct inc_lowering copy = *lowering;
-    double difference = 0;
-    succeed(inc_graph_clone(lowering->graph, &copy.graph));
-    for (size_t i = 0; i < lowering->graph->n_parameters; i++)
-        if (lowering->graph->parameters[i] == lowering->mask) copy.mask = copy.graph->parameters[i];
-    succeed(inc_expand(&copy));
-    succeed(inc_graph_verify(copy.graph));
-    assert_int_equal(count_fused(copy.graph), 0);
-    for (size_t s = 0; s < N_SHAPES; s++) {
-        struct inc_tensor output;
-        evaluate(copy.graph, &recorded[s], &output);
-        difference = fmax(difference, test_difference(&output, &recorded[s].output, recorded[s].mask));
-        inc_tensor_release(test_ctx(), &output);
-    }
-    inc_graph_destroy(copy.graph);
-    return difference;
-}
 
 /* Attributes and constants come out as they were and results between ops are float in both graphs; what may differ by
  * roundings is x / rms against x * (1 / rms), and scores hidden by -65504 against hidden ones. */
@@ -435,26 +363,24 @@ static double expanded_difference(const struct inc_lowering *lowering, const str
 
 static void check_passes(const struct test_fixture *fixture)
 {
-    struct inc_lowering lowering = {.ctx = test_ctx()};
-    struct recorded recorded[N_SHAPES];
+    struct inc_lowering lowering = {.ctx = test_ctx(), .graph = test_fixture_graph(fixture->model)};
+    struct test_recorded recorded[2];
     double worst = 0;
-    succeed(inc_ir_read(test_ctx(), test_fixture_path(fixture->model, NULL), &lowering.graph));
-    succeed(inc_graph_infer(lowering.graph));
-    for (size_t s = 0; s < N_SHAPES; s++)
-        record(lowering.graph, fixture->model, test_fixture_shapes[s], &recorded[s]);
+    for (size_t s = 0; s < 2; s++)
+        test_record(lowering.graph, fixture->model, test_fixture_shapes[s], &recorded[s]);
     for (size_t i = 0; i < inc_n_passes; i++) {
-        succeed(inc_passes[i].run(&lowering));
+        test_succeed(inc_passes[i].run(&lowering));
         assert_string_equal(lowering.reason, "");
         inc_graph_remove_dead(lowering.graph);
-        succeed(inc_graph_verify(lowering.graph));
-        double difference = expanded_difference(&lowering, recorded);
+        test_succeed(inc_graph_verify(lowering.graph));
+        double difference = test_expanded_difference(&lowering, recorded, 2);
         if (!(difference <= LIMIT)) fail_msg("%s after %s: %g", fixture->model, inc_passes[i].name, difference);
         worst = fmax(worst, difference);
     }
     assert_non_null(lowering.mask);
-    printf("%-18s %zu fused ops, differs by %.1e\n", fixture->model, count_fused(lowering.graph), worst);
-    assert_true(count_fused(lowering.graph) > 10);
-    for (size_t s = 0; s < N_SHAPES; s++) release(&recorded[s]);
+    printf("%-18s %zu fused ops, differs by %.1e\n", fixture->model, test_count_fused(lowering.graph), worst);
+    assert_true(test_count_fused(lowering.graph) > 10);
+    for (size_t s = 0; s < 2; s++) test_release_recorded(&recorded[s]);
     inc_graph_destroy(lowering.graph);
     assert_int_equal(test_live_allocations(), 0);
 }
@@ -469,14 +395,13 @@ static void passes_keep_the_meaning(void **state)
 static void memory_failures_are_errors(void **state)
 {
     (void)state;
-    struct inc_lowering lowering = {.ctx = test_ctx()};
-    succeed(inc_ir_read(test_ctx(), test_fixture_path("gemma", NULL), &lowering.graph));
-    succeed(inc_lower_run(&lowering, NULL, NULL));
+    struct inc_lowering lowering = {.ctx = test_ctx(), .graph = test_fixture_graph("gemma")};
+    test_succeed(inc_lower_run(&lowering, NULL, NULL));
     enum incise_status status = INCISE_ERROR_MEMORY;
     size_t n = 0;
     for (; status != INCISE_OK; n++) {
         struct inc_lowering copy = lowering;
-        succeed(inc_graph_clone(lowering.graph, &copy.graph));
+        test_succeed(inc_graph_clone(lowering.graph, &copy.graph));
         copy.mask = copy.graph->parameters[1];
         test_fail_after(n);
         status = inc_expand(&copy);
