@@ -17,7 +17,7 @@ static const struct tool_option global_options[] = {
     GLOBAL("compute", 0, TOOL_CHOICE, compute, "auto|float|int8",
            "auto: as the model's rt_info says; int8: integer weights times rows quantized on the fly", "INCISE_COMPUTE"),
     GLOBAL("log", 0, TOOL_CHOICE, log, "error|warning|info|debug", "what is reported on stderr (default: warning)", "INCISE_LOG"),
-    GLOBAL("cache-dir", 0, TOOL_TEXT, cache_dir, "DIR", "where caches may be kept", "INCISE_CACHE_DIR"),
+    GLOBAL("cache-dir", 0, TOOL_TEXT, cache_dir, "DIR", "where caches are kept (none are made yet)", "INCISE_CACHE_DIR"),
     GLOBAL("max-memory", 0, TOOL_BYTES, max_memory, "BYTES", "limit such as 4G (default: 80 % of the machine's or cgroup's)",
            "INCISE_MAX_MEMORY"),
     GLOBAL("format", 0, TOOL_CHOICE, format, "table|json|csv|md", "of results on stdout", "INCISE_FORMAT"),
