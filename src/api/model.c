@@ -5,6 +5,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "formats/openvino/ir.h"
+#include "lower/match.h"
 
 _Static_assert((int)INCISE_BOOL == (int)INC_BOOL && (int)INCISE_U4 == (int)INC_U4 && (int)INCISE_I64 == (int)INC_I64,
                "public and internal element types are the same numbers");
@@ -33,6 +34,48 @@ static size_t packed_bytes(const struct incise_model *model)
     return bytes;
 }
 
+/* The Parameter behind `value` and its Converts, as an index into graph->parameters; SIZE_MAX if it is another node. */
+static size_t parameter_behind(const struct inc_graph *graph, const struct inc_value *value)
+{
+    while (value->node->op == INC_OP_CONVERT) value = value->node->inputs[0];
+    for (size_t i = 0; i < graph->n_parameters; i++)
+        if (graph->parameters[i] == value->node) return i;
+    return SIZE_MAX;
+}
+
+static enum incise_status add_id_table(struct incise_model *model, const struct inc_graph *graph, const struct inc_node *gather)
+{
+    const struct inc_shape *shape = &gather->inputs[0]->shape;
+    size_t index = parameter_behind(graph, gather->inputs[1]), bytes = strlen(gather->name) + 1;
+    int64_t axis;
+    if (index == SIZE_MAX || shape->rank != 2 || !inc_dim_is_const(shape->dims[0]) ||
+        inc_const_ints(gather->inputs[2], &axis, 1) != 1 || axis != 0)
+        return INCISE_OK;
+    struct inc_id_table *table = &model->id_tables[index];
+    if (table->rows != 0 && table->rows <= shape->dims[0].value) return INCISE_OK;
+    char *layer = inc_alloc(graph->ctx, bytes);
+    if (layer == NULL) return inc_fail_memory(graph->ctx, bytes, "a model");
+    memcpy(layer, gather->name, bytes);
+    inc_free(graph->ctx, table->layer);
+    *table = (struct inc_id_table){.rows = shape->dims[0].value, .layer = layer};
+    return INCISE_OK;
+}
+
+static bool is_gather(const struct inc_node *node)
+{
+    return node->op == INC_OP_GATHER || node->op == INC_OP_GATHER7 || node->op == INC_OP_GATHER1;
+}
+
+static enum incise_status find_id_tables(struct incise_model *model, const struct inc_graph *graph)
+{
+    model->id_tables = inc_alloc_zero(graph->ctx, graph->n_parameters, sizeof *model->id_tables);
+    if (model->id_tables == NULL) return inc_fail_memory(graph->ctx, sizeof *model->id_tables, "a model");
+    model->n_id_tables = graph->n_parameters;
+    for (const struct inc_node *node = graph->first; node != NULL; node = node->next)
+        if (is_gather(node)) INC_TRY(add_id_table(model, graph, node));
+    return INCISE_OK;
+}
+
 enum incise_status inc_model_from_graph(struct incise_engine *engine, struct inc_graph *graph,
                                         const struct inc_program_options *options, struct incise_model **out)
 {
@@ -40,7 +83,8 @@ enum incise_status inc_model_from_graph(struct incise_engine *engine, struct inc
     struct incise_model *model = inc_alloc_zero(ctx, 1, sizeof *model);
     if (model == NULL) return inc_fail_memory(ctx, sizeof *model, "a model");
     model->engine = engine;
-    enum incise_status status = inc_program_create(graph, engine->device, options, &model->program);
+    enum incise_status status = find_id_tables(model, graph);
+    if (status == INCISE_OK) status = inc_program_create(graph, engine->device, options, &model->program);
     if (status != INCISE_OK) {
         incise_model_destroy(model);
         return status;
@@ -128,8 +172,11 @@ enum incise_status incise_model_dump(struct incise_engine *engine, const char *p
 void incise_model_destroy(struct incise_model *model)
 {
     if (model == NULL) return;
+    const struct inc_ctx *ctx = &model->engine->ctx;
     inc_program_destroy(model->program);
-    inc_free(&model->engine->ctx, model);
+    for (size_t i = 0; i < model->n_id_tables; i++) inc_free(ctx, model->id_tables[i].layer);
+    inc_free(ctx, model->id_tables);
+    inc_free(ctx, model);
 }
 
 /* ---- ports ----------------------------------------------------------------------------------------------------- */
@@ -188,8 +235,7 @@ int64_t incise_model_vocabulary(const struct incise_model *model)
     int64_t rows = 0;
     for (const struct inc_node *node = model->program->lowering.graph->first; node != NULL; node = node->next) {
         struct inc_weight table;
-        bool gather = node->op == INC_OP_EMBEDDING_GATHER || node->op == INC_OP_GATHER || node->op == INC_OP_GATHER7 ||
-                      node->op == INC_OP_GATHER1;
+        bool gather = node->op == INC_OP_EMBEDDING_GATHER || is_gather(node);
         if (gather && inc_weight_match(node->inputs[0], true, &table) && table.out > rows) rows = table.out;
     }
     return rows;

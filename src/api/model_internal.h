@@ -6,11 +6,19 @@
 #include "incise/session.h"
 #include "lower/run.h"
 
+/* Integers of a Parameter that look up rows of a table. */
+struct inc_id_table {
+    int64_t rows; /* 0: the Parameter is no such list */
+    char *layer;  /* the Gather */
+};
+
 struct incise_model {
     struct incise_engine *engine;
     struct inc_program *program;
     double load_seconds;
     size_t bytes;
+    struct inc_id_table *id_tables; /* per input; the smallest table where several read it */
+    size_t n_id_tables;
 };
 
 struct incise_session {

@@ -39,6 +39,24 @@ static enum incise_status borrow(const struct inc_ctx *ctx, size_t index, const 
     return INCISE_OK;
 }
 
+/* Every id is a row of its table. A file may convert ids to i32, which wraps, and its Gather counts negative ones from
+ * the end: neither is what anybody meant by a token. */
+static enum incise_status check_ids(const struct incise_model *model, size_t index, const struct inc_tensor *ids)
+{
+    const struct inc_graph *graph = model->program->lowering.graph;
+    const struct inc_id_table *table = &model->id_tables[index];
+    struct incise_port port;
+    if (table->rows == 0 || inc_type_is_float(ids->type)) return INCISE_OK;
+    for (size_t i = 0, n = inc_tensor_elements(ids); i < n; i++) {
+        int64_t id = inc_tensor_get_i64(ids, i);
+        if (id >= 0 && id < table->rows) continue;
+        incise_model_input(model, index, &port);
+        return inc_fail(graph->ctx, INCISE_ERROR_DATA, "%s: input '%s': element %zu is %lld, outside the %lld rows of layer '%s'",
+                        graph->source, port.name, i, (long long)id, (long long)table->rows, table->layer);
+    }
+    return INCISE_OK;
+}
+
 enum incise_status incise_session_run(struct incise_session *session, const struct incise_tensor *inputs, size_t n_inputs,
                                       struct incise_tensor *outputs, size_t n_outputs)
 {
@@ -50,6 +68,8 @@ enum incise_status incise_session_run(struct incise_session *session, const stru
     if (n_outputs != graph->n_results)
         status = inc_fail(ctx, INCISE_ERROR_USAGE, "room for %zu outputs, the model has %zu", n_outputs, graph->n_results);
     for (size_t i = 0; i < n_inputs && status == INCISE_OK; i++) status = borrow(ctx, i, &inputs[i], &borrowed[i]);
+    for (size_t i = 0; i < n_inputs && i < graph->n_parameters && status == INCISE_OK; i++)
+        status = check_ids(session->model, i, &borrowed[i]);
     if (status == INCISE_OK) status = inc_run_execute(session->run, borrowed, n_inputs);
     inc_free(ctx, borrowed);
     for (size_t i = 0; i < n_outputs && status == INCISE_OK; i++) {

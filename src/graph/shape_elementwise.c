@@ -319,6 +319,34 @@ SHAPE_RULE(convert)
     return set_computed(infer, node, inc_attr_type(node, "destination_type"), &node->inputs[0]->shape, element_convert);
 }
 
+static const struct inc_tensor *constant_of(const struct inc_value *value)
+{
+    if (value->node->op == INC_OP_CONVERT) value = value->node->inputs[0];
+    return value->node->op == INC_OP_CONSTANT && inc_type_is_float(value->node->data.type) ? &value->node->data : NULL;
+}
+
+/* Constant ranges are finite, and low <= high. `low` is the input with the lower ends, the next has the upper ones. */
+static enum incise_status check_range(const struct inc_infer *infer, const struct inc_node *node, uint32_t low)
+{
+    const struct inc_tensor *ends[2] = {constant_of(node->inputs[low]), constant_of(node->inputs[low + 1])};
+    struct inc_shape shape;
+    if (ends[0] == NULL || ends[1] == NULL) return INCISE_OK;
+    const struct inc_shape *low_shape = &node->inputs[low]->shape, *high_shape = &node->inputs[low + 1]->shape;
+    INC_TRY(inc_rule_broadcast(infer, node, low_shape, high_shape, &shape));
+    size_t n = 1, n_low = inc_tensor_elements(ends[0]), n_high = inc_tensor_elements(ends[1]);
+    for (int d = 0; d < shape.rank; d++)
+        if (!inc_size_mul(n, (size_t)shape.dims[d].value, &n) || (n > n_low && n > n_high))
+            return inc_node_fail(infer->graph, node, "inputs %u and %u are no list of ranges", (unsigned)low, (unsigned)low + 1);
+    for (size_t i = 0; i < n; i++) {
+        double from = inc_tensor_get_f64(ends[0], inc_shape_source(&shape, low_shape, i));
+        double to = inc_tensor_get_f64(ends[1], inc_shape_source(&shape, high_shape, i));
+        if (!isfinite(from) || !isfinite(to) || from > to)
+            return inc_node_fail(infer->graph, node, "range %zu of inputs %u and %u is [%g, %g]", i, (unsigned)low,
+                                 (unsigned)low + 1, from, to);
+    }
+    return INCISE_OK;
+}
+
 SHAPE_RULE(fake_quantize)
 {
     struct inc_shape shape;
@@ -327,5 +355,7 @@ SHAPE_RULE(fake_quantize)
     INC_TRY(inc_rule_class(infer, node, 0, INC_CLASS_FLOAT));
     for (uint32_t i = 1; i < 5; i++) INC_TRY(inc_rule_same_type(infer, node, 0, i));
     INC_TRY(broadcast_inputs(infer, node, 0, 4, &shape));
+    INC_TRY(check_range(infer, node, 1));
+    INC_TRY(check_range(infer, node, 3));
     return inc_rule_set(infer, node, 0, node->inputs[0]->type, &shape, NULL);
 }

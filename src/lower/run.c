@@ -82,6 +82,11 @@ void inc_run_destroy(struct inc_run *run)
 
 /* ---- inputs ---------------------------------------------------------------------------------------------------- */
 
+static const char *input_name(const struct inc_node *parameter)
+{
+    return parameter->outputs[0].n_names > 0 ? parameter->outputs[0].names[0] : parameter->name;
+}
+
 static enum incise_status take_inputs(struct inc_run *run, const struct inc_tensor *inputs, size_t n_inputs)
 {
     const struct inc_graph *graph = run->program->lowering.graph;
@@ -91,12 +96,13 @@ static enum incise_status take_inputs(struct inc_run *run, const struct inc_tens
     for (size_t i = 0; i < n_inputs; i++) {
         const struct inc_node *parameter = graph->parameters[i];
         if (inputs[i].type != parameter->outputs[0].type)
-            return inc_fail(graph->ctx, INCISE_ERROR_DATA, "input '%s': its type is %s, the model wants %s", parameter->name,
-                            inc_type_name(inputs[i].type), inc_type_name(parameter->outputs[0].type));
+            return inc_fail(graph->ctx, INCISE_ERROR_DATA, "%s: input '%s': its type is %s, the model wants %s",
+                            graph->source, input_name(parameter), inc_type_name(inputs[i].type), inc_type_name(parameter->outputs[0].type));
         if (run->program->fused && (inputs[i].rank != 2 || inputs[i].dims[0] != inputs[0].dims[0] ||
                                     inputs[i].dims[1] != inputs[0].dims[1] || inputs[i].dims[0] < 1 || inputs[i].dims[1] < 1))
             return inc_fail(graph->ctx, INCISE_ERROR_DATA,
-                            "input '%s': must be [batch, length], the same for all inputs and not empty", parameter->name);
+                            "%s: input '%s': must be [batch, length], the same for all inputs and not empty",
+                            graph->source, input_name(parameter));
         run->feeds[i].tensor = inputs[i];
         run->feeds[i].tensor.owned = false;
     }

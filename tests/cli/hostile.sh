@@ -1,0 +1,274 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Damaged files and full disks, through the command: the documented exit code, a message that names the file (and the
+# layer), nothing half-written. usage: hostile.sh INCISE TINY_MODELS
+set -uo pipefail
+incise=$(realpath "$1")
+tiny=$(realpath "$2")
+RANDOM=${INCISE_SEED:-7}
+echo "seed ${INCISE_SEED:-7}"
+work=$(mktemp -d)
+trap 'chmod -R u+w "$work"; umount "$work/disk" 2>/dev/null; rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failed=0
+checks=0
+
+fail() { # TEXT
+    echo "FAIL: $1"
+    [ ! -s stderr ] || sed 's/^/    /' stderr
+    failed=$((failed + 1))
+}
+
+# expect CODE REGEX COMMAND...: exit code and a message, and for a failure no OUT (`out`) or leftovers.
+expect() {
+    local code=$1 regex=$2
+    shift 2
+    "$@" >stdout 2>stderr
+    local got=$?
+    checks=$((checks + 1))
+    [ $got -eq "$code" ] || fail "exit $got, not $code: ${*//$incise/incise}"
+    [[ $(<stderr) =~ $regex ]] || fail "no '$regex' in the message of ${*//$incise/incise}"
+    [ "$code" -eq 0 ] || [ ! -e out ] || fail "out exists after ${*//$incise/incise}"
+    ! compgen -G '*.tmp.*' >left || fail "left behind by ${*//$incise/incise}: $(<left)"
+    rm -rf out ./*.tmp.*
+}
+
+# model NAME: a fresh copy of a tiny model at `m`.
+model() {
+    rm -rf m
+    mkdir m
+    cp "$tiny/$1"/openvino_model.* "$tiny/$1"/input_1x7_*.npy m/
+    chmod -R u+w m
+}
+
+# poke LAYER INDEX_BYTE BYTES: writes bytes (printf escapes) into the constant of that name.
+poke() {
+    local offset
+    offset=$(grep -A1 "name=\"$1\" type=\"Const\"" m/openvino_model.xml | sed -n 's/.* offset="\([0-9]*\)".*/\1/p')
+    [ -n "$offset" ] || { fail "no constant $1" && return; }
+    # shellcheck disable=SC2059
+    printf "$3" | dd of=m/openvino_model.bin bs=1 seek=$((offset + $2)) conv=notrunc status=none
+}
+
+edit() { # SED_EXPRESSION: changes the .xml; must change something
+    cp m/openvino_model.xml before.xml
+    sed -i "$1" m/openvino_model.xml
+    ! cmp -s before.xml m/openvino_model.xml || fail "the edit '$1' changed nothing"
+}
+
+inputs() {
+    local file
+    for file in m/input_1x7_*.npy; do
+        file=${file#m/input_1x7_}
+        echo --input "${file%.npy}=m/input_1x7_$file"
+    done
+}
+
+prune() { "$incise" prune m -o out --pattern block:32x32 --sparsity 0.5 "$@"; }
+quantize() { "$incise" quantize m -o out "$@"; }
+# shellcheck disable=SC2046
+run() { "$incise" run m $(inputs) -o out "$@"; }
+inspect() { "$incise" inspect m "$@"; }
+
+every() { # CODE REGEX [COMMAND...]: each command on `m`
+    local command
+    for command in ${3:-inspect prune quantize run}; do expect "$1" "$2" "$command"; done
+}
+integer='inspect prune run' # there is nothing to quantize
+
+query=self.encoder.layer.0.attention.self.query.weight
+
+# ---- the files of a model
+model bert
+expect 0 '' inspect
+expect 0 '' prune
+expect 0 '' quantize
+expect 0 '' run
+
+edit 's/type="Gather" version="opset8"/type="Wonder" version="opset8"/'
+every 65 'openvino_model.xml[:0-9]*: .*Gather_9.*Wonder'
+model bert
+edit 's/type="Gather" version="opset8"/type="Gather" version="opset99"/'
+every 65 'openvino_model.xml[:0-9]*: .*Gather_9.*opset99'
+model bert
+truncate -s -1 m/openvino_model.bin
+every 65 'openvino_model.(xml|bin)'
+model bert
+edit '2i <!DOCTYPE net [<!ENTITY a "b">]>'
+every 65 'openvino_model.xml[:0-9]*: .*DOCTYPE'
+model bert
+rm m/openvino_model.bin
+every 66 'openvino_model.bin'
+ln -s "$tiny/bert/openvino_model.bin" m/openvino_model.bin
+every 65 'openvino_model.bin.*symbolic link'
+model bert
+edit 's/offset="35096" size="16384"/offset="18446744073709551000" size="16384"/'
+every 65 "openvino_model.xml[:0-9]*: .*$query"
+model bert
+edit 's/offset="35096" size="16384"/offset="35096" size="16380"/'
+every 65 "openvino_model.xml[:0-9]*: .*$query"
+model bert
+edit 's/from-layer="32"/from-layer="33"/'
+every 65 'openvino_model.xml'
+model bert
+edit 's/<layer id="33"/<layer id="32"/'
+every 65 'openvino_model.xml[:0-9]*: .*32'
+model bert
+: >m/openvino_model.xml
+every 65 'openvino_model.xml'
+rm m/openvino_model.xml
+mkfifo m/openvino_model.xml
+every 66 'openvino_model.xml[:0-9]*: not a regular file'
+rm m/openvino_model.xml
+every 66 'openvino_model.xml[:0-9]*: No such file'
+{ echo '<net name="n" version="11">' && yes '<layers>' | head -n 100000; } >m/openvino_model.xml
+every 65 'openvino_model.xml'
+expect 66 'nowhere' "$incise" inspect nowhere
+expect 66 'pipe.xml: not a regular file' bash -c 'mkfifo pipe.xml && "$0" inspect pipe.xml' "$incise"
+
+# A name with .. must not lead out of the output folder; ports' names become file names.
+model bert
+edit 's/names="last_hidden_state"/names="..\/..\/escaped"/'
+run >stdout 2>stderr || fail "a port named ../../escaped"
+[ ! -e escaped.npy ] && [ "$(find out -type f | wc -l)" -eq 1 ] || fail "an output outside its folder"
+rm -rf out
+
+# ---- weights
+for bytes in '\x00\x00\xc0\x7f' '\x00\x00\x80\xff'; do # NaN, -Inf
+    model bert
+    poke $query 400 "$bytes"
+    every 65 "openvino_model.xml[:0-9]*: .*$query.*weight 100 is "
+done
+model bert-int8-asym
+poke $query/scale 6 '\x00\x7c'
+every 65 "openvino_model.xml[:0-9]*: .*$query.*scale 3 is inf" "$integer"
+model bert-int8-asym
+poke $query/scale 6 '\x00\x7e'
+every 65 "openvino_model.xml[:0-9]*: .*$query.*scale 3 is -?nan" "$integer"
+model bert-int4-asym
+edit "/name=\"$query\/scale\"/,/<\/layer>/{s/64, 2, 1/64, 1, 2/;s/<dim>1</<dim>X</;s/<dim>2</<dim>1</;s/<dim>X</<dim>2</}"
+every 65 "openvino_model.xml[:0-9]*: .*$query"
+model bert-int4-asym # 64 inputs in groups of 32, of which only 48 are wanted
+edit "/name=\"$query\"/,/<\/layer>/{s/64, 2, 32/64, 3, 32/;s/size=\"2048\"/size=\"3072\"/;s/<dim>2</<dim>3</}"
+every 65 "openvino_model.xml[:0-9]*: .*$query"
+
+# ---- FakeQuantize
+range=Add_42353_0_0/nncf_smooth_quant/fq_output_0/input
+model bert-static-int8
+poke ${range}_low 0 '\x00\x00\xc8\x42'
+every 65 'openvino_model.xml[:0-9]*: .*Add_42353_0_0/nncf_smooth_quant/fq_output_0'
+model bert-static-int8
+poke ${range}_high 0 '\x00\x00\xc0\x7f'
+every 65 'openvino_model.xml[:0-9]*: .*Add_42353_0_0/nncf_smooth_quant/fq_output_0'
+model bert-static-int8
+edit '0,/levels="256"/s//levels="1"/'
+every 65 'openvino_model.xml[:0-9]*: .*Add_42353_0_0/nncf_smooth_quant/fq_output_0.*levels'
+
+# ---- inputs
+model bert
+npy() { # HEADER [DATA_BYTES]: m/input_1x7_input_ids.npy
+    local length=${#1}
+    { printf '\x93NUMPY\x01\x00'"$(printf '\\x%02x\\x%02x' $((length % 256)) $((length / 256)))" && printf '%s' "$1" &&
+        head -c "${2:-56}" /dev/zero; } >m/input_1x7_input_ids.npy
+}
+npy "{'descr': '<i8', 'fortran_order': False, 'shape': (1, 7), }"
+expect 0 '' run
+while IFS='|' read -r header bytes; do
+    npy "$header" "$bytes"
+    expect 65 'm/input_1x7_input_ids.npy' run
+done <<'HEADERS'
+{'descr': '<i8', 'fortran_order': False, 'shape': (1, 7), }|55
+{'descr': '<i8', 'fortran_order': False, 'shape': (1, 7), }|57
+{'descr': '<i8', 'fortran_order': True, 'shape': (1, 7), }|56
+{'descr': '>i8', 'fortran_order': False, 'shape': (1, 7), }|56
+{'descr': 'O', 'fortran_order': False, 'shape': (1, 7), }|56
+{'descr': '<i8', 'fortran_order': False, 'shape': (1, 4611686018427387904, 4), }|56
+{'descr': '<i8', 'fortran_order': False, 'shape': (-1, 7), }|56
+{'descr': '<i8', 'fortran_order': False, 'shape': (1, 99999999999999999999), }|56
+{'descr': '<i8', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1,1,7), }|56
+{'descr': '<i8', 'fortran_order': False}|56
+__import__('os')|56
+|56
+HEADERS
+for shape in '(7,)' '(1, 1, 7)'; do
+    npy "{'descr': '<i8', 'fortran_order': False, 'shape': $shape, }"
+    expect 65 'input_ids' run
+done
+npy "{'descr': '<f8', 'fortran_order': False, 'shape': (1, 7), }"
+expect 65 'input_ids' run
+npy "{'descr': '<i8', 'fortran_order': False, 'shape': (1, 6), }" 48
+expect 65 '(input_ids|attention_mask|token_type_ids)' run
+printf '\x93NUMPY\x01\x00\xff\xff{' >m/input_1x7_input_ids.npy
+expect 65 'm/input_1x7_input_ids.npy' run
+rm m/input_1x7_input_ids.npy
+mkfifo m/input_1x7_input_ids.npy
+expect 66 'm/input_1x7_input_ids.npy: not a regular file' run
+rm m/input_1x7_input_ids.npy
+expect 66 'gone.npy' "$incise" run m --input input_ids=gone.npy
+for id in '\x64\0\0\0\0\0\0\0' '\xff\xff\xff\xff\xff\xff\xff\xff' '\0\0\0\0\1\0\0\0' '\xff\xff\xff\xff\xff\xff\xff\x7f'; do
+    for options in '--compute float' '--compute int8' '--reference'; do # 100, -1, 2^32, 2^63 - 1 of a vocabulary of 100
+        model bert
+        # shellcheck disable=SC2059
+        printf "$id" | dd of=m/input_1x7_input_ids.npy bs=1 seek=152 conv=notrunc status=none
+        # shellcheck disable=SC2086
+        expect 65 'openvino_model.xml: input .input_ids.: .*Gather_9' run $options
+    done
+done
+
+# ---- limits, outputs
+model bert
+expect 71 'memory' run --max-memory 10K
+expect 71 'memory' prune --max-memory 10K
+mkdir taken
+expect 73 'taken: exists already' "$incise" prune m -o taken --pattern element --sparsity 0.5
+expect 73 'taken: exists already' "$incise" run m --input input_ids=m/input_1x7_input_ids.npy -o taken
+[ -z "$(ls taken)" ] || fail "something in the folder that was there before"
+expect 73 'no/such/out' "$incise" prune m -o no/such/out --pattern element --sparsity 0.5
+expect 73 'm/openvino_model.xml/out' "$incise" prune m -o m/openvino_model.xml/out --pattern element --sparsity 0.5
+if [ "$(id -u)" -ne 0 ]; then
+    mkdir locked && chmod a-w locked
+    expect 73 'locked/out' "$incise" prune m -o locked/out --pattern element --sparsity 0.5
+elif mkdir disk && mount -t tmpfs -o size=64k tmpfs disk 2>/dev/null; then
+    expect 75 'disk/out.*No space' "$incise" prune m -o disk/out --pattern element --sparsity 0.5
+    [ -z "$(ls disk)" ] || fail "left on the full disk: $(ls disk)"
+    umount disk
+else
+    echo "SKIP: a full disk needs a tmpfs of its own"
+fi
+expect 74 'out.*File too large' bash -c 'ulimit -f 64; "$0" prune m -o out --pattern element --sparsity 0.5' "$incise"
+expect 74 'stdout: cannot write' bash -c '"$0" inspect m >/dev/full' "$incise"
+expect 2 'no_such_layer' "$incise" prune m -o out --pattern element --sparsity 0.5 --select no_such_layer
+
+# ---- a file that shrinks and grows while it is read: an old or a new meaning, or an error, never anything else
+model bert
+cp m/openvino_model.bin whole.bin
+(while :; do truncate -s 100000 m/openvino_model.bin && cat whole.bin >m/openvino_model.bin; done) &
+writer=$!
+for ((i = 0; i < 40; i++)); do
+    inspect >stdout 2>stderr
+    code=$?
+    checks=$((checks + 1))
+    [[ " 0 65 74 " == *" $code "* ]] || fail "exit $code while the file changes"
+done
+kill $writer
+wait $writer 2>/dev/null
+
+# ---- killed at any moment: OUT is whole or absent, and the next run works whatever was left
+model bert
+prune >stdout 2>stderr && mv out expected
+for ((i = 0; i < 20; i++)); do
+    "$incise" prune m -o out --pattern block:32x32 --sparsity 0.5 >stdout 2>stderr &
+    victim=$!
+    sleep "0.0$(printf %02d $((RANDOM % 40)))"
+    kill -9 $victim 2>/dev/null
+    wait $victim 2>/dev/null
+    checks=$((checks + 1))
+    if [ -e out ]; then
+        diff -r expected out || fail "killed: a half-written out"
+        rm -r out
+    fi
+done
+prune >stdout 2>stderr && diff -r expected out || fail "the run after a killed one"
+
+echo "$checks checks, $failed failed"
+[ $failed -eq 0 ]
