@@ -1,58 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* BertModel without its pooler: BERT, MiniLM, bge, e5 and others with model_type "bert". */
-#include <string.h>
-
 #include "formats/huggingface/blocks.h"
-
-#define MAX_LAYERS 1000
-#define MAX_SIZE (1 << 24)
+#include "formats/huggingface/config.h"
 
 struct bert_config {
     int64_t vocab, positions, types, hidden, intermediate, layers, heads;
     double eps;
 };
 
-static enum incise_status require_string(const struct inc_json *json, const char *key, const char *only)
-{
-    const char *value = only;
-    INC_TRY(inc_json_string(json, json->root, "config", key, &value));
-    if (strcmp(value, only) == 0) return INCISE_OK;
-    return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: %s '%.64s' is not supported", json->label, key, value);
-}
-
 static enum incise_status read_config(const struct inc_json *json, struct bert_config *c)
 {
-    const struct {
-        const char *key;
-        int64_t max, *out;
-    } sizes[] = {
-        {"vocab_size", MAX_SIZE, &c->vocab},
-        {"max_position_embeddings", MAX_SIZE, &c->positions},
-        {"type_vocab_size", MAX_SIZE, &c->types},
-        {"hidden_size", MAX_SIZE, &c->hidden},
-        {"intermediate_size", MAX_SIZE, &c->intermediate},
-        {"num_hidden_layers", MAX_LAYERS, &c->layers},
-        {"num_attention_heads", MAX_SIZE, &c->heads},
+    *c = (struct bert_config){.eps = 1e-12};
+    const struct inc_hf_size sizes[] = {
+        {"vocab_size", INC_HF_MAX_SIZE, &c->vocab},
+        {"max_position_embeddings", INC_HF_MAX_SIZE, &c->positions},
+        {"type_vocab_size", INC_HF_MAX_SIZE, &c->types},
+        {"hidden_size", INC_HF_MAX_SIZE, &c->hidden},
+        {"intermediate_size", INC_HF_MAX_SIZE, &c->intermediate},
+        {"num_hidden_layers", INC_HF_MAX_LAYERS, &c->layers},
+        {"num_attention_heads", INC_HF_MAX_SIZE, &c->heads},
     };
-    bool is_decoder = false;
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        *sizes[i].out = 0;
-        INC_TRY(inc_json_int(json, json->root, "config", sizes[i].key, 1, sizes[i].max, sizes[i].out));
-        if (*sizes[i].out == 0)
-            return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: '%s' is missing", json->label, sizes[i].key);
-    }
-    if (c->hidden % c->heads != 0)
-        return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: hidden_size %lld is no multiple of num_attention_heads %lld",
-                        json->label, (long long)c->hidden, (long long)c->heads);
-    c->eps = 1e-12;
-    INC_TRY(inc_json_number(json, json->root, "config", "layer_norm_eps", &c->eps));
-    if (!(c->eps > 0 && c->eps < 1))
-        return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: bad layer_norm_eps", json->label);
-    INC_TRY(require_string(json, "hidden_act", "gelu"));
-    INC_TRY(require_string(json, "position_embedding_type", "absolute"));
-    INC_TRY(inc_json_bool(json, json->root, "config", "is_decoder", &is_decoder));
-    if (is_decoder) return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: is_decoder true is not supported", json->label);
-    return INCISE_OK;
+    INC_TRY(inc_hf_sizes(json, sizes, sizeof sizes / sizeof *sizes));
+    INC_TRY(inc_hf_check_multiple(json, "hidden_size", c->hidden, "num_attention_heads", c->heads));
+    INC_TRY(inc_hf_positive(json, "layer_norm_eps", 1, &c->eps));
+    INC_TRY(inc_hf_only_string(json, "hidden_act", "gelu"));
+    INC_TRY(inc_hf_only_string(json, "position_embedding_type", "absolute"));
+    return inc_hf_only_bool(json, "is_decoder", false);
 }
 
 static struct inc_value *embeddings(struct inc_hf_builder *b, const struct bert_config *c, struct inc_value *ids,

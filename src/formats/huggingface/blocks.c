@@ -2,6 +2,7 @@
 #include "formats/huggingface/blocks.h"
 
 #include <float.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -119,44 +120,45 @@ static struct inc_value *float_constant(struct inc_hf_builder *b, int rank, floa
 
 /* Finds prefix + `name`, checks its dims and marks it as used. */
 static const struct inc_safetensor *find_weight(struct inc_hf_builder *b, const char *name, int rank,
-                                                const int64_t *dims)
+                                                const int64_t *dims, struct inc_hf_shard **shard)
 {
     char full[512];
     if (b->status != INCISE_OK) return NULL;
     snprintf(full, sizeof full, "%s%s", b->prefix, name);
-    const struct inc_safetensor *found = inc_safetensors_find(&b->file, full);
+    const struct inc_safetensor *found = inc_hf_weights_find(&b->weights, full, shard);
     if (found == NULL) {
-        fail(b, inc_fail(b->ctx, INCISE_ERROR_DATA, "%s: tensor '%s' is missing", b->label, full));
+        fail(b, inc_fail(b->ctx, INCISE_ERROR_DATA, "%s: tensor '%s' is missing", b->weights.label, full));
         return NULL;
     }
     bool same = found->tensor.rank == rank;
     for (int i = 0; same && i < rank; i++) same = found->tensor.dims[i] == dims[i];
     if (!same) {
         fail(b, inc_fail(b->ctx, INCISE_ERROR_DATA, "%s: tensor '%s' does not have the shape %lldx%lld of config.json",
-                         b->label, full, (long long)dims[0], rank == 2 ? (long long)dims[1] : 1));
+                         (*shard)->label, full, (long long)dims[0], rank == 2 ? (long long)dims[1] : 1));
         return NULL;
     }
     enum inc_type type = found->tensor.type;
     if (type != INC_F32 && type != INC_F16 && type != INC_BF16) {
-        fail(b, inc_fail(b->ctx, INCISE_ERROR_DATA, "%s: tensor '%s' has type %s, not f32, f16 or bf16", b->label, full,
-                         inc_type_name(type)));
+        fail(b, inc_fail(b->ctx, INCISE_ERROR_DATA, "%s: tensor '%s' has type %s, not f32, f16 or bf16",
+                         (*shard)->label, full, inc_type_name(type)));
         return NULL;
     }
-    b->used[found - b->file.tensors] = true;
+    (*shard)->used[found - (*shard)->file.tensors] = true;
     return found;
 }
 
-/* The blob of the file's memory, which the graph takes over at the first use. */
-static struct inc_blob *file_blob(struct inc_hf_builder *b)
+/* The blob of the shard's memory, which the graph takes over at the first use. */
+static struct inc_blob *shard_blob(struct inc_hf_builder *b, struct inc_hf_shard *shard)
 {
-    if (b->blob == NULL) {
-        enum incise_status status = inc_graph_add_blob(b->graph, b->file.memory, b->file.bytes, &b->blob);
+    if (shard->blob == NULL) {
+        enum incise_status status =
+            inc_graph_add_blob(b->graph, shard->file.memory, shard->file.bytes, &shard->blob);
         if (status == INCISE_OK)
-            (void)inc_safetensors_detach(&b->file);
+            (void)inc_safetensors_detach(&shard->file);
         else
             fail(b, status);
     }
-    return b->blob;
+    return shard->blob;
 }
 
 /* `tensor` in f32, in a blob of its own. */
@@ -181,10 +183,11 @@ static struct inc_blob *widen(struct inc_hf_builder *b, struct inc_tensor *tenso
 struct inc_value *inc_hf_weight(struct inc_hf_builder *b, const char *name, int rank, const int64_t *dims,
                                 int shaped_rank, const int64_t *shaped)
 {
-    const struct inc_safetensor *found = find_weight(b, name, rank, dims);
+    struct inc_hf_shard *shard;
+    const struct inc_safetensor *found = find_weight(b, name, rank, dims, &shard);
     if (found == NULL) return NULL;
     struct inc_tensor tensor = found->tensor;
-    struct inc_blob *blob = tensor.type == INC_F32 ? file_blob(b) : widen(b, &tensor);
+    struct inc_blob *blob = tensor.type == INC_F32 ? shard_blob(b, shard) : widen(b, &tensor);
     tensor.rank = shaped_rank;
     memcpy(tensor.dims, shaped, (size_t)shaped_rank * sizeof *shaped);
     const char *self = inc_hf_name(b, "self.%s", name);
@@ -207,13 +210,20 @@ static struct inc_value *matrix(struct inc_hf_builder *b, const char *path, int6
 
 /* ---- blocks ------------------------------------------------------------------------------------------------------ */
 
-struct inc_value *inc_hf_linear(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t in,
-                                int64_t out)
+struct inc_value *inc_hf_linear_bare(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t in,
+                                     int64_t out)
 {
     struct inc_value *weight = matrix(b, path, out, in);
     struct inc_value *product = inc_hf_op(b, INC_OP_MATMUL, inc_hf_name(b, "__module.%s/aten::linear/MatMul", path), 2,
                                           (struct inc_value *[]){x, weight});
     if (product != NULL) inc_attr_set_bool(product->node, "transpose_b", true);
+    return product;
+}
+
+struct inc_value *inc_hf_linear(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t in,
+                                int64_t out)
+{
+    struct inc_value *product = inc_hf_linear_bare(b, path, x, in, out);
     struct inc_value *bias = vector(b, path, "bias", out);
     return inc_hf_add(b, inc_hf_name(b, "__module.%s/aten::linear/Add", path), product, bias);
 }
@@ -234,6 +244,50 @@ struct inc_value *inc_hf_layer_norm(struct inc_hf_builder *b, const char *path, 
                   (struct inc_value *[]){norm, weight});
     struct inc_value *bias = vector(b, path, "bias", dim);
     return inc_hf_add(b, inc_hf_name(b, "__module.%s/aten::layer_norm/Add", path), scaled, bias);
+}
+
+/* "<path>.weight" of `dim` elements plus `offset` as [1,..,1,dim]. */
+static struct inc_value *gain(struct inc_hf_builder *b, const char *path, int rank, int64_t dim, double offset)
+{
+    struct inc_hf_shard *shard;
+    int64_t dims[INC_MAX_RANK];
+    const char *name = inc_hf_name(b, "%s.weight", path);
+    for (int i = 0; i < rank; i++) dims[i] = i == rank - 1 ? dim : 1;
+    if (offset == 0) return inc_hf_weight(b, name, 1, &dim, rank, dims);
+    const struct inc_safetensor *found = find_weight(b, name, 1, &dim, &shard);
+    if (found == NULL) return NULL;
+    struct inc_tensor tensor = found->tensor;
+    struct inc_blob *blob = widen(b, &tensor);
+    if (blob == NULL) return NULL;
+    for (int64_t i = 0; i < dim; i++) ((float *)tensor.data)[i] += (float)offset;
+    tensor.rank = rank;
+    memcpy(tensor.dims, dims, (size_t)rank * sizeof *dims);
+    return constant(b, NULL, &tensor, blob);
+}
+
+struct inc_value *inc_hf_rms_norm(struct inc_hf_builder *b, const char *path, struct inc_value *x, int rank,
+                                  int64_t dim, double eps, double offset)
+{
+    const char *format = "__module.%s/aten::%s";
+    struct inc_value *two = float_constant(b, rank, 2.0f), *one = float_constant(b, rank, 1.0f);
+    struct inc_value *y = inc_hf_op(b, INC_OP_POWER, inc_hf_name(b, format, path, "pow/Power"), 2,
+                                    (struct inc_value *[]){x, two});
+    struct inc_value *axes = inc_hf_integers(b, INC_I64, 1, (int64_t[]){-1});
+    y = inc_hf_op(b, INC_OP_REDUCE_MEAN, inc_hf_name(b, format, path, "mean/ReduceMean"), 2,
+                  (struct inc_value *[]){y, axes});
+    if (y != NULL) inc_attr_set_bool(y->node, "keep_dims", true);
+    y = inc_hf_add(b, inc_hf_name(b, format, path, "add/Add"), y, float_constant(b, rank, (float)eps));
+    y = inc_hf_op(b, INC_OP_SQRT, inc_hf_name(b, format, path, "rsqrt/Sqrt"), 1, &y);
+    y = inc_hf_op(b, INC_OP_DIVIDE, inc_hf_name(b, format, path, "rsqrt/Divide"), 2, (struct inc_value *[]){one, y});
+    y = inc_hf_op(b, INC_OP_MULTIPLY, inc_hf_name(b, format, path, "mul/Multiply"), 2, (struct inc_value *[]){x, y});
+    return inc_hf_op(b, INC_OP_MULTIPLY, inc_hf_name(b, format, path, "mul/Multiply_1"), 2,
+                     (struct inc_value *[]){y, gain(b, path, rank, dim, offset)});
+}
+
+struct inc_value *inc_hf_scale(struct inc_hf_builder *b, const char *name, struct inc_value *x, int rank, double scale)
+{
+    struct inc_value *factor = float_constant(b, rank, (float)scale);
+    return inc_hf_op(b, INC_OP_MULTIPLY, name, 2, (struct inc_value *[]){x, factor});
 }
 
 static struct inc_value *convert(struct inc_hf_builder *b, const char *name, struct inc_value *x, enum inc_type type)
@@ -324,21 +378,149 @@ static struct inc_value *swap_heads(struct inc_hf_builder *b, const char *name, 
     return inc_hf_op(b, INC_OP_TRANSPOSE, name, 2, (struct inc_value *[]){x, order});
 }
 
+/* 0..S-1 [S] */
+static struct inc_value *range(struct inc_hf_builder *b, const char *name, struct inc_value *shape)
+{
+    const int64_t zero = 0, one = 1;
+    struct inc_value *inputs[3];
+    inputs[0] = inc_hf_integers(b, INC_I64, -1, &zero);
+    inputs[1] = pick_dims(b, shape, -1, &one);
+    inputs[2] = inc_hf_integers(b, INC_I64, -1, &one);
+    struct inc_value *value = inc_hf_op(b, INC_OP_RANGE, name, 3, inputs);
+    if (value != NULL) inc_attr_set_type(value->node, "output_type", INC_I64);
+    return value;
+}
+
+struct inc_value *inc_hf_band_mask(struct inc_hf_builder *b, struct inc_value *shape, struct inc_value *padding,
+                                   bool causal, int64_t window)
+{
+    struct inc_value *count = range(b, NULL, shape), *seen = NULL;
+    struct inc_value *keys = inc_hf_integers(b, INC_I64, 3, (int64_t[]){0, 1, 2});
+    struct inc_value *queries = inc_hf_integers(b, INC_I64, 3, (int64_t[]){0, 1, 3});
+    keys = inc_hf_op(b, INC_OP_UNSQUEEZE, NULL, 2, (struct inc_value *[]){count, keys});
+    queries = inc_hf_op(b, INC_OP_UNSQUEEZE, NULL, 2, (struct inc_value *[]){count, queries});
+    if (causal) seen = inc_hf_op(b, INC_OP_LESS_EQUAL, NULL, 2, (struct inc_value *[]){keys, queries});
+    if (window > 0) {
+        struct inc_value *limit = inc_hf_integers(b, INC_I64, -1, &window);
+        struct inc_value *apart = inc_hf_op(b, INC_OP_SUBTRACT, NULL, 2, (struct inc_value *[]){queries, keys});
+        apart = inc_hf_op(b, INC_OP_ABS, NULL, 1, &apart);
+        struct inc_value *near = inc_hf_op(b, INC_OP_LESS, NULL, 2, (struct inc_value *[]){apart, limit});
+        seen = seen == NULL ? near : inc_hf_op(b, INC_OP_LOGICAL_AND, NULL, 2, (struct inc_value *[]){seen, near});
+    }
+    struct inc_value *lowest = float_constant(b, 0, -FLT_MAX);
+    return inc_hf_op(b, INC_OP_SELECT, NULL, 3, (struct inc_value *[]){seen, padding, lowest});
+}
+
+/* The name of the n-th op of a kind in a module, as the export numbers them. */
+static const char *numbered(struct inc_hf_builder *b, const char *path, const char *op, int n)
+{
+    if (n == 0) return inc_hf_name(b, "__module.%s/aten::%s", path, op);
+    return inc_hf_name(b, "__module.%s/aten::%s_%d", path, op, n);
+}
+
+struct inc_value *inc_hf_split_heads(struct inc_hf_builder *b, const char *path, int index, struct inc_value *x,
+                                     int64_t heads, int64_t head_dim)
+{
+    x = reshape(b, numbered(b, path, "view/Reshape", index), x, 4, (int64_t[]){0, 0, heads, head_dim});
+    return swap_heads(b, numbered(b, path, "transpose/Transpose", index), x);
+}
+
+struct inc_value *inc_hf_repeat_heads(struct inc_hf_builder *b, const char *path, int index, struct inc_value *x,
+                                      int64_t kv_heads, int64_t heads, int64_t head_dim)
+{
+    if (kv_heads == heads) return x;
+    x = unsqueeze(b, numbered(b, path, "unsqueeze/Unsqueeze", index + 1), x, 2);
+    struct inc_value *target = inc_hf_integers(b, INC_I64, 5, (int64_t[]){1, 1, heads / kv_heads, 1, 1});
+    x = inc_hf_op(b, INC_OP_BROADCAST, numbered(b, path, "expand/Broadcast", index - 1), 2,
+                  (struct inc_value *[]){x, target});
+    if (x != NULL) fail(b, inc_attr_set_string(b->graph, x->node, "mode", "bidirectional"));
+    return reshape(b, numbered(b, path, "reshape/Reshape", index - 1), x, 4, (int64_t[]){0, heads, -1, head_dim});
+}
+
+struct inc_value *inc_hf_sdpa(struct inc_hf_builder *b, const char *path, struct inc_value *const qkv[3],
+                              struct inc_value *mask, int64_t heads, int64_t head_dim, double scale)
+{
+    struct inc_value *inputs[5] = {qkv[0], qkv[1], qkv[2], mask, NULL};
+    if (scale != 0) inputs[4] = float_constant(b, 0, (float)scale);
+    struct inc_value *mixed =
+        inc_hf_op(b, INC_OP_SDPA, numbered(b, path, "scaled_dot_product_attention/ScaledDotProductAttention", 0),
+                  scale != 0 ? 5 : 4, inputs);
+    struct inc_value *back = swap_heads(b, numbered(b, path, "transpose/Transpose", 3), mixed);
+    return reshape(b, numbered(b, path, "reshape/Reshape", scale != 0 ? 2 : 0), back, 3,
+                   (int64_t[]){0, 0, heads * head_dim});
+}
+
 struct inc_value *inc_hf_attention(struct inc_hf_builder *b, const char *path, struct inc_value *const qkv[3],
                                    struct inc_value *mask, int64_t heads, int64_t head_dim)
 {
-    static const char *const suffixes[] = {"", "_1", "_2"};
-    struct inc_value *inputs[4];
-    for (int i = 0; i < 3; i++) {
-        const char *view = inc_hf_name(b, "__module.%s/aten::view/Reshape%s", path, suffixes[i]);
-        const char *swap = inc_hf_name(b, "__module.%s/aten::transpose/Transpose%s", path, suffixes[i]);
-        inputs[i] = swap_heads(b, swap, reshape(b, view, qkv[i], 4, (int64_t[]){0, 0, heads, head_dim}));
+    struct inc_value *split[3];
+    for (int i = 0; i < 3; i++) split[i] = inc_hf_split_heads(b, path, i, qkv[i], heads, head_dim);
+    return inc_hf_sdpa(b, path, split, mask, heads, head_dim, 0);
+}
+
+/* ---- rotary position embedding ----------------------------------------------------------------------------------- */
+
+/* theta^(-2i / head_dim) as [1, head_dim / 2, 1], rounded where PyTorch rounds. */
+static struct inc_value *frequencies(struct inc_hf_builder *b, const char *path, int64_t head_dim, double theta)
+{
+    struct inc_tensor tensor;
+    const int64_t dims[] = {1, head_dim / 2, 1};
+    if (b->status != INCISE_OK) return NULL;
+    fail(b, inc_tensor_create(b->ctx, INC_F32, 3, dims, &tensor));
+    if (b->status != INCISE_OK) return NULL;
+    for (int64_t i = 0; i < head_dim / 2; i++) {
+        float exponent = (float)(2 * i) / (float)head_dim;
+        ((float *)tensor.data)[i] = 1.0f / (float)pow(theta, (double)exponent);
     }
-    inputs[3] = mask;
-    struct inc_value *mixed = inc_hf_op(
-        b, INC_OP_SDPA,
-        inc_hf_name(b, "__module.%s/aten::scaled_dot_product_attention/ScaledDotProductAttention", path), 4, inputs);
-    struct inc_value *back = swap_heads(b, inc_hf_name(b, "__module.%s/aten::transpose/Transpose_3", path), mixed);
-    return reshape(b, inc_hf_name(b, "__module.%s/aten::reshape/Reshape", path), back, 3,
-                   (int64_t[]){0, 0, heads * head_dim});
+    struct inc_value *value = constant(b, inc_hf_name(b, "__module.%s/aten::to/Convert", path), &tensor, NULL);
+    inc_tensor_release(b->ctx, &tensor);
+    return value;
+}
+
+struct inc_hf_rope inc_hf_rope_tables(struct inc_hf_builder *b, const char *path, struct inc_value *shape,
+                                      int64_t head_dim, double theta)
+{
+    struct inc_hf_rope rope = {.head_dim = head_dim};
+    struct inc_value *factors = frequencies(b, path, head_dim, theta);
+    struct inc_value *axes = inc_hf_integers(b, INC_I64, 2, (int64_t[]){0, 1});
+    struct inc_value *x = range(b, inc_hf_name(b, "__module.%s/aten::arange/Range", path), shape);
+    x = inc_hf_op(b, INC_OP_UNSQUEEZE, numbered(b, path, "unsqueeze/Unsqueeze", 2), 2, (struct inc_value *[]){x, axes});
+    x = convert(b, numbered(b, path, "to/Convert", 3), x, INC_F32);
+    x = inc_hf_op(b, INC_OP_MATMUL, numbered(b, path, "matmul/MatMul", 0), 2, (struct inc_value *[]){factors, x});
+    struct inc_value *order = inc_hf_integers(b, INC_I32, 3, (int64_t[]){0, 2, 1});
+    x = inc_hf_op(b, INC_OP_TRANSPOSE, numbered(b, path, "transpose/Transpose", 0), 2, (struct inc_value *[]){x, order});
+    x = inc_hf_op(b, INC_OP_CONCAT, numbered(b, path, "cat/Concat", 0), 2, (struct inc_value *[]){x, x});
+    if (x != NULL) inc_attr_set_int(x->node, "axis", -1);
+    rope.cos = inc_hf_op(b, INC_OP_COS, numbered(b, path, "cos/Cos", 0), 1, &x);
+    rope.cos = unsqueeze(b, NULL, rope.cos, 1);
+    rope.sin = inc_hf_op(b, INC_OP_SIN, numbered(b, path, "sin/Sin", 0), 1, &x);
+    rope.sin = unsqueeze(b, NULL, rope.sin, 1);
+    return rope;
+}
+
+/* Channels [begin, end) of x [B,heads,S,head_dim]. */
+static struct inc_value *channels(struct inc_hf_builder *b, const char *name, struct inc_value *x, int64_t begin,
+                                  int64_t end)
+{
+    const int64_t bounds[] = {begin, end, 1, 3};
+    struct inc_value *inputs[5] = {x};
+    for (int i = 0; i < 4; i++) inputs[i + 1] = inc_hf_integers(b, INC_I64, 1, &bounds[i]);
+    return inc_hf_op(b, INC_OP_SLICE, name, 5, inputs);
+}
+
+struct inc_value *inc_hf_rotate(struct inc_hf_builder *b, const char *path, int index, struct inc_value *x,
+                                const struct inc_hf_rope *rope)
+{
+    int64_t half = rope->head_dim / 2;
+    struct inc_value *straight = inc_hf_op(b, INC_OP_MULTIPLY, numbered(b, path, "mul/Multiply", 2 * index), 2,
+                                           (struct inc_value *[]){x, rope->cos});
+    struct inc_value *parts[2];
+    parts[0] = channels(b, numbered(b, path, "slice/Slice", 2 * index), x, half, rope->head_dim);
+    parts[0] = inc_hf_scale(b, numbered(b, path, "neg/Multiply", index), parts[0], 0, -1.0);
+    parts[1] = channels(b, numbered(b, path, "slice/Slice", 2 * index + 1), x, 0, half);
+    struct inc_value *turned = inc_hf_op(b, INC_OP_CONCAT, numbered(b, path, "cat/Concat", index), 2, parts);
+    if (turned != NULL) inc_attr_set_int(turned->node, "axis", -1);
+    turned = inc_hf_op(b, INC_OP_MULTIPLY, numbered(b, path, "mul/Multiply", 2 * index + 1), 2,
+                       (struct inc_value *[]){turned, rope->sin});
+    return inc_hf_add(b, numbered(b, path, "add/Add", index), straight, turned);
 }

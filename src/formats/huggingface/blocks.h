@@ -8,21 +8,18 @@
 #define INC_FORMATS_HUGGINGFACE_BLOCKS_H
 
 #include "base/json.h"
-#include "formats/safetensors/safetensors.h"
-#include "graph/graph.h"
+#include "formats/huggingface/weights.h"
 
 struct inc_hf_builder {
     const struct inc_ctx *ctx;
-    const char *label;  /* the weight file, for messages */
     const char *prefix; /* of all tensor names, e.g. "bert."; "" for none */
-    struct inc_safetensors file;
-    bool *used; /* per tensor of the file */
+    struct inc_hf_weights weights;
     struct inc_graph *graph;
-    struct inc_blob *blob; /* the file's memory once a constant points into it */
     enum incise_status status;
 };
 
-/* A family: makes the graph from config.json and the weights. `ignored`: tensors that need not be used, then NULL. */
+/* A family: makes the graph from config.json and the weights. `ignored`: tensors that need not be used, with or without
+ * the prefix, where a last '*' stands for any rest; then NULL. */
 struct inc_hf_family {
     const char *model_type;
     const char *const *prefixes; /* that tensor names may have, "" among them; ends with NULL */
@@ -31,7 +28,7 @@ struct inc_hf_family {
     enum incise_status (*build)(struct inc_hf_builder *b, const struct inc_json *config);
 };
 
-extern const struct inc_hf_family inc_hf_bert;
+extern const struct inc_hf_family inc_hf_bert, inc_hf_gemma3, inc_hf_qwen3;
 
 /* ---- single nodes ---- */
 
@@ -53,10 +50,18 @@ const char *inc_hf_name(struct inc_hf_builder *b, const char *format, ...) __att
 /* ---- blocks ---- */
 
 /* x [B,S,in] -> [B,S,out] */
+struct inc_value *inc_hf_linear_bare(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t in,
+                                     int64_t out);
+/* the same with a bias */
 struct inc_value *inc_hf_linear(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t in,
                                 int64_t out);
 struct inc_value *inc_hf_layer_norm(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t dim,
                                     double eps);
+/* x / rms(x) * (offset + weight) over the last axis, of size `dim`, of x of rank `rank` */
+struct inc_value *inc_hf_rms_norm(struct inc_hf_builder *b, const char *path, struct inc_value *x, int rank,
+                                  int64_t dim, double eps, double offset);
+/* x * scale */
+struct inc_value *inc_hf_scale(struct inc_hf_builder *b, const char *name, struct inc_value *x, int rank, double scale);
 /* ids [B,S] -> [B,S,dim] */
 struct inc_value *inc_hf_embedding(struct inc_hf_builder *b, const char *path, struct inc_value *ids, int64_t rows,
                                    int64_t dim);
@@ -64,8 +69,33 @@ struct inc_value *inc_hf_embedding(struct inc_hf_builder *b, const char *path, s
 struct inc_value *inc_hf_positions(struct inc_hf_builder *b, const char *path, struct inc_value *shape, int64_t max);
 /* mask [B,S] of 1 and 0, and its shape -> additive f32 mask [B,1,S,S], 0 or the lowest float */
 struct inc_value *inc_hf_padding_mask(struct inc_hf_builder *b, struct inc_value *shape, struct inc_value *mask);
+/* `padding` as inc_hf_padding_mask makes it, with what lies `window` or more positions apart (0: any distance), or ahead
+ * if `causal`, hidden too */
+struct inc_value *inc_hf_band_mask(struct inc_hf_builder *b, struct inc_value *shape, struct inc_value *padding,
+                                   bool causal, int64_t window);
+/* x [B,S,heads*head_dim] -> [B,heads,S,head_dim]; `index` counts the projections of a layer: 0 q, 1 k, 2 v */
+struct inc_value *inc_hf_split_heads(struct inc_hf_builder *b, const char *path, int index, struct inc_value *x,
+                                     int64_t heads, int64_t head_dim);
+/* x [B,kv_heads,S,head_dim] -> [B,heads,S,head_dim], each repeated for heads / kv_heads neighbours */
+struct inc_value *inc_hf_repeat_heads(struct inc_hf_builder *b, const char *path, int index, struct inc_value *x,
+                                      int64_t kv_heads, int64_t heads, int64_t head_dim);
+/* qkv [B,heads,S,head_dim] -> [B,S,heads*head_dim]; scale 0: 1/sqrt(head_dim) */
+struct inc_value *inc_hf_sdpa(struct inc_hf_builder *b, const char *path, struct inc_value *const qkv[3],
+                              struct inc_value *mask, int64_t heads, int64_t head_dim, double scale);
 /* q, k, v [B,S,heads*head_dim] -> [B,S,heads*head_dim] */
 struct inc_value *inc_hf_attention(struct inc_hf_builder *b, const char *path, struct inc_value *const qkv[3],
                                    struct inc_value *mask, int64_t heads, int64_t head_dim);
+
+/* Rotary position embedding of head_dim channels for positions 0..S-1, [1,1,S,head_dim] each. */
+struct inc_hf_rope {
+    struct inc_value *cos, *sin;
+    int64_t head_dim;
+};
+
+struct inc_hf_rope inc_hf_rope_tables(struct inc_hf_builder *b, const char *path, struct inc_value *shape,
+                                      int64_t head_dim, double theta);
+/* x [B,heads,S,head_dim]; `index` as for inc_hf_split_heads */
+struct inc_value *inc_hf_rotate(struct inc_hf_builder *b, const char *path, int index, struct inc_value *x,
+                                const struct inc_hf_rope *rope);
 
 #endif

@@ -10,7 +10,7 @@
 #define MAX_CONFIG (16 << 20)
 #define MAX_PATH 4096
 
-static const struct inc_hf_family *const families[] = {&inc_hf_bert};
+static const struct inc_hf_family *const families[] = {&inc_hf_bert, &inc_hf_gemma3, &inc_hf_qwen3};
 
 static enum incise_status make_path(const struct inc_ctx *ctx, const char *folder, const char *name,
                                     char path[MAX_PATH])
@@ -35,26 +35,43 @@ static enum incise_status find_family(const struct inc_json *config, const struc
 /* The prefix under which the probe tensor is found; the first one if none is, for the message that follows. */
 static void find_prefix(struct inc_hf_builder *b, const struct inc_hf_family *family)
 {
+    struct inc_hf_shard *shard;
     b->prefix = family->prefixes[0];
     for (size_t i = 0; family->prefixes[i] != NULL; i++) {
         char name[256];
         snprintf(name, sizeof name, "%s%s", family->prefixes[i], family->probe);
-        if (inc_safetensors_find(&b->file, name) == NULL) continue;
+        if (inc_hf_weights_find(&b->weights, name, &shard) == NULL) continue;
         b->prefix = family->prefixes[i];
         return;
     }
 }
 
-static enum incise_status check_unused(const struct inc_hf_builder *b, const struct inc_hf_family *family)
+static bool matches(const char *name, const char *pattern)
+{
+    size_t n = strlen(pattern);
+    if (n > 0 && pattern[n - 1] == '*') return strncmp(name, pattern, n - 1) == 0;
+    return strcmp(name, pattern) == 0;
+}
+
+static bool is_ignored(const struct inc_hf_builder *b, const struct inc_hf_family *family, const char *name)
 {
     size_t n_prefix = strlen(b->prefix);
-    for (size_t i = 0; i < b->file.n_tensors; i++) {
-        const char *name = b->file.tensors[i].name;
-        bool known = b->used[i];
-        for (size_t k = 0; !known && family->ignored[k] != NULL; k++)
-            known = strncmp(name, b->prefix, n_prefix) == 0 && strcmp(name + n_prefix, family->ignored[k]) == 0;
-        if (!known)
-            return inc_fail(b->ctx, INCISE_ERROR_DATA, "%s: tensor '%s' has no place in the model", b->label, name);
+    const char *rest = strncmp(name, b->prefix, n_prefix) == 0 ? name + n_prefix : name;
+    for (size_t k = 0; family->ignored[k] != NULL; k++)
+        if (matches(name, family->ignored[k]) || matches(rest, family->ignored[k])) return true;
+    return false;
+}
+
+static enum incise_status check_unused(const struct inc_hf_builder *b, const struct inc_hf_family *family)
+{
+    for (size_t s = 0; s < b->weights.n_shards; s++) {
+        const struct inc_hf_shard *shard = &b->weights.shards[s];
+        for (size_t i = 0; i < shard->file.n_tensors; i++) {
+            const char *name = shard->file.tensors[i].name;
+            if (!shard->used[i] && !is_ignored(b, family, name))
+                return inc_fail(b->ctx, INCISE_ERROR_DATA, "%s: tensor '%s' has no place in the model", shard->label,
+                                name);
+        }
     }
     return INCISE_OK;
 }
@@ -62,28 +79,25 @@ static enum incise_status check_unused(const struct inc_hf_builder *b, const str
 static enum incise_status build(struct inc_hf_builder *b, const struct inc_hf_family *family,
                                 const struct inc_json *config)
 {
-    b->used = inc_alloc_zero(b->ctx, b->file.n_tensors + 1, sizeof *b->used);
-    if (b->used == NULL) return inc_fail_memory(b->ctx, b->file.n_tensors, b->label);
     INC_TRY(inc_graph_create(b->ctx, &b->graph));
     find_prefix(b, family);
     b->graph->ir_version = 11;
     b->graph->name = "Model0";
-    b->graph->source = inc_hf_name(b, "%.400s", b->label);
+    b->graph->source = inc_hf_name(b, "%.400s", b->weights.label);
     INC_TRY(family->build(b, config));
     INC_TRY(check_unused(b, family));
     return inc_graph_infer(b->graph);
 }
 
-static enum incise_status read_model(const struct inc_ctx *ctx, const char *weights, const struct inc_json *config,
+static enum incise_status read_model(const struct inc_ctx *ctx, const char *folder, const struct inc_json *config,
                                      struct inc_graph **graph)
 {
     const struct inc_hf_family *family;
-    struct inc_hf_builder b = {.ctx = ctx, .label = weights};
+    struct inc_hf_builder b = {.ctx = ctx};
     INC_TRY(find_family(config, &family));
-    INC_TRY(inc_safetensors_open(ctx, weights, SIZE_MAX, &b.file));
-    enum incise_status status = build(&b, family, config);
-    inc_safetensors_release(&b.file);
-    inc_free(ctx, b.used);
+    enum incise_status status = inc_hf_weights_open(ctx, folder, &b.weights);
+    if (status == INCISE_OK) status = build(&b, family, config);
+    inc_hf_weights_release(&b.weights);
     if (status == INCISE_OK)
         *graph = b.graph;
     else
@@ -93,13 +107,12 @@ static enum incise_status read_model(const struct inc_ctx *ctx, const char *weig
 
 enum incise_status inc_hf_read(const struct inc_ctx *ctx, const char *folder, struct inc_graph **graph)
 {
-    char config_path[MAX_PATH], weights[MAX_PATH];
+    char config_path[MAX_PATH];
     struct inc_json config;
     *graph = NULL;
     INC_TRY(make_path(ctx, folder, "config.json", config_path));
-    INC_TRY(make_path(ctx, folder, "model.safetensors", weights));
     INC_TRY(inc_json_read(ctx, config_path, MAX_CONFIG, &config));
-    enum incise_status status = read_model(ctx, weights, &config, graph);
+    enum incise_status status = read_model(ctx, folder, &config, graph);
     inc_json_release(&config);
     return status;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hugging Face model folders: config.json and model.safetensors, with tokenizer and sentence-transformers files. */
+/* Hugging Face model folders: config.json and model.safetensors or its shards, with tokenizer and sentence-transformers files. */
 #ifndef INC_FORMATS_HUGGINGFACE_HUGGINGFACE_H
 #define INC_FORMATS_HUGGINGFACE_HUGGINGFACE_H
 
@@ -7,9 +7,10 @@
 #include "graph/graph.h"
 
 /* Builds the encoder in `folder` as the graph that optimum-intel's export of task feature-extraction has: inputs
- * input_ids, attention_mask, token_type_ids (i64 [?,?]), output last_hidden_state; nodes and weights carry the names of
- * the export. Weights in f16 or bf16 become f32. Shapes are inferred. INCISE_ERROR_DATA names the config key or the
- * tensor that is missing, unexpected or not supported. Families: config.json's model_type "bert". */
+ * input_ids, attention_mask and, for families that have types, token_type_ids (i64 [?,?]), never positions; output
+ * last_hidden_state; linear layers and weights carry the names of the export. Weights in f16 or bf16 become f32. Shapes
+ * are inferred. INCISE_ERROR_DATA names the config key or the tensor that is missing, unexpected or not supported.
+ * Families: the table in huggingface.c. */
 enum incise_status inc_hf_read(const struct inc_ctx *ctx, const char *folder, struct inc_graph **graph)
     __attribute__((warn_unused_result));
 
