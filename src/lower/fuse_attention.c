@@ -45,39 +45,55 @@ static bool attention_scale(const struct inc_node *node, double *scale)
     return width > 0;
 }
 
-/* All padding comes from one input, or padded rows could not be dropped. */
-static bool take_padding(struct inc_lowering *lowering, const struct inc_node *former,
-                         struct inc_node *padding)
+/* What the node's mask lets through; *proved is false if only evaluating it tells. */
+static enum incise_status form_of(struct inc_lowering *lowering, struct proofs *proofs, const struct inc_node *node,
+                                  bool *proved, struct inc_mask_form *form)
 {
-    if (former == NULL) lowering->mask = padding;
-    return lowering->mask == padding;
+    const struct proof *proof;
+    double number;
+    *proved = true;
+    *form = (struct inc_mask_form){.causal = inc_attr_bool(node, "causal")};
+    if (form->causal || node->n_inputs < 4) return INCISE_OK;
+    const struct inc_value *mask = node->inputs[3];
+    if (inc_type_is_float(mask->type) && inc_const_scalar(mask, &number) && number == 0) return INCISE_OK;
+    INC_TRY(prove_once(lowering, proofs, mask, &proof));
+    *proved = proof->proved;
+    *form = proof->form;
+    return INCISE_OK;
 }
 
-static enum incise_status fuse(struct inc_lowering *lowering, struct proofs *proofs, struct inc_node *node,
-                               const struct inc_node **first)
+/* Padded rows are dropped if every attention hides them, and by the same input. */
+static enum incise_status find_padding(struct inc_lowering *lowering, struct proofs *proofs)
+{
+    const struct inc_node *former = NULL;
+    for (const struct inc_node *node = lowering->graph->first; node != NULL; node = node->next) {
+        struct inc_mask_form form;
+        bool proved;
+        if (node->op != INC_OP_SDPA) continue;
+        INC_TRY(form_of(lowering, proofs, node, &proved, &form));
+        if (!proved || form.padding == NULL || (former != NULL && form.padding != lowering->mask)) {
+            lowering->mask = NULL;
+            return INCISE_OK;
+        }
+        lowering->mask = form.padding;
+        former = node;
+    }
+    return INCISE_OK;
+}
+
+static enum incise_status fuse(struct inc_lowering *lowering, struct proofs *proofs, struct inc_node *node)
 {
     double scale;
-    struct inc_mask_form form = {0};
-    bool biased = false;
+    struct inc_mask_form form;
+    bool proved;
     if (!attention_scale(node, &scale))
         return inc_lower_refuse(lowering, "'%s': the scale is not a constant", node->name);
-    form.causal = inc_attr_bool(node, "causal");
-    if (!form.causal && node->n_inputs >= 4) {
-        const struct proof *proof;
-        double none;
-        if (!(inc_const_scalar(node->inputs[3], &none) && none == 0)) {
-            INC_TRY(prove_once(lowering, proofs, node->inputs[3], &proof));
-            biased = !proof->proved;
-            if (proof->proved) form = proof->form;
-        }
-    }
+    INC_TRY(form_of(lowering, proofs, node, &proved, &form));
+    bool biased = !proved || form.padding != lowering->mask;
     if (biased && node->inputs[3]->node->mark == 1)
         return inc_lower_refuse(lowering, "'%s': its mask depends on activations", node->name);
-    if (!take_padding(lowering, *first, form.padding))
-        return inc_lower_refuse(lowering, "'%s': attention layers take padding from different inputs", node->name);
-    *first = node;
-    struct inc_node *fused =
-        inc_fuse(lowering, INC_OP_ATTENTION, node->inputs, biased ? 4 : 3, &node->outputs[0]);
+    if (biased) form = (struct inc_mask_form){0};
+    struct inc_node *fused = inc_fuse(lowering, INC_OP_ATTENTION, node->inputs, biased ? 4 : 3, &node->outputs[0]);
     if (fused == NULL) return INCISE_ERROR_MEMORY;
     inc_attr_set_float(fused, "scale", scale);
     inc_attr_set_bool(fused, "causal", form.causal);
@@ -88,12 +104,11 @@ static enum incise_status fuse(struct inc_lowering *lowering, struct proofs *pro
 enum incise_status inc_pass_fuse_attention(struct inc_lowering *lowering)
 {
     struct proofs proofs = {0};
-    const struct inc_node *first = NULL;
-    enum incise_status status = INCISE_OK;
     inc_mark_body(lowering->graph);
+    enum incise_status status = find_padding(lowering, &proofs);
     for (struct inc_node *node = lowering->graph->first; node != NULL && status == INCISE_OK; node = node->next)
         if (node->op == INC_OP_SDPA && lowering->reason[0] == '\0') {
-            status = fuse(lowering, &proofs, node, &first);
+            status = fuse(lowering, &proofs, node);
             inc_mark_body(lowering->graph);
         }
     inc_free(lowering->ctx, proofs.items);

@@ -12,6 +12,8 @@ static enum incise_status take_activation(struct inc_lowering *lowering, struct 
     if (out->n_uses != 1 || !inc_activation_of(out->uses[0].node, &act)) return INCISE_OK;
     struct inc_node *activation = out->uses[0].node;
     INC_TRY(inc_attr_set_string(lowering->graph, linear, "act", inc_act_name(act)));
+    out->names = activation->outputs[0].names; /* an output of the model keeps its tensor names */
+    out->n_names = activation->outputs[0].n_names;
     return inc_value_replace(lowering->graph, &activation->outputs[0], out);
 }
 
@@ -26,6 +28,7 @@ static enum incise_status take_residual(struct inc_lowering *lowering, struct in
     struct inc_node *fused = inc_fuse(lowering, INC_OP_LINEAR, inputs, n, &add->outputs[0]);
     if (fused == NULL) return INCISE_ERROR_MEMORY;
     fused->name = linear->name;
+    fused->mark = 1;
     inc_attr_set_bool(fused, "transpose_b", inc_attr_bool(linear, "transpose_b"));
     inc_attr_set_bool(fused, "bias", inc_attr_bool(linear, "bias"));
     inc_attr_set_bool(fused, "residual", true);
@@ -40,7 +43,7 @@ static enum incise_status fuse_add(struct inc_lowering *lowering, struct inc_nod
         struct inc_node *linear = inc_made_by(add->inputs[i], INC_OP_LINEAR);
         const struct inc_value *other = add->inputs[1 - i];
         if (linear == NULL || add->inputs[i]->n_uses != 1 || inc_attr_bool(linear, "residual")) continue;
-        if (inc_const_of(other) != NULL || !inc_same_shape(other, &add->outputs[0])) continue;
+        if (other->node->mark != 1 || !inc_same_shape(other, &add->outputs[0])) continue;
         return take_residual(lowering, add, linear, add->inputs[1 - i]);
     }
     return INCISE_OK;
@@ -48,6 +51,7 @@ static enum incise_status fuse_add(struct inc_lowering *lowering, struct inc_nod
 
 enum incise_status inc_pass_fuse_epilogue(struct inc_lowering *lowering)
 {
+    inc_mark_body(lowering->graph);
     for (struct inc_node *node = lowering->graph->first; node != NULL; node = node->next)
         if (node->op == INC_OP_LINEAR) INC_TRY(take_activation(lowering, node));
     for (struct inc_node *node = lowering->graph->first; node != NULL; node = node->next)

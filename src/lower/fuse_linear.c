@@ -25,7 +25,7 @@ enum incise_status inc_pass_fuse_linear(struct inc_lowering *lowering)
         inputs[1] = node->inputs[1];
         struct inc_node *add = product->n_uses == 1 && product->uses[0].node->op == INC_OP_ADD ? product->uses[0].node : NULL;
         if (add != NULL && inc_split_constant(add, &variable, &inputs[2]) && variable == product &&
-            inc_const_vector(inputs[2], inc_last_dim(product))) {
+            inc_const_vector(inputs[2], product)) {
             last = &add->outputs[0];
             n_inputs = 3;
         }

@@ -21,7 +21,7 @@ static struct inc_node *scaled_by_vector(const struct inc_value *value, enum inc
     if (value->n_uses != 1 || value->uses[0].node->op != op) return NULL;
     struct inc_node *reader = value->uses[0].node;
     if (!inc_split_constant(reader, &variable, vector) || variable != value) return NULL;
-    return inc_const_vector(*vector, inc_last_dim(value)) ? reader : NULL;
+    return inc_const_vector(*vector, value) ? reader : NULL;
 }
 
 static enum incise_status fuse_layer_norm(struct inc_lowering *lowering, struct inc_node *mvn)

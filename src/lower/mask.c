@@ -18,17 +18,18 @@ struct probe {
     struct inc_node *padding;
     int64_t constants[MAX_CONSTANTS];
     size_t n_constants;
+    int64_t longest; /* length that is evaluated */
 };
 
 /* ---- structure ------------------------------------------------------------------------------------------------- */
 
-/* Integers of the sub-graph that may decide where the mask changes with the length. */
+/* Numbers of the sub-graph that may decide where the mask changes with the length. False if a table decides. */
 static bool note_constants(struct probe *probe, const struct inc_tensor *data)
 {
-    if (inc_tensor_elements(data) > 16) return inc_type_is_float(data->type);
+    if (inc_tensor_elements(data) > 16) return false;
     for (size_t i = 0; i < inc_tensor_elements(data); i++) {
-        double value = inc_tensor_get_f64(data, i), number = fabs(value);
-        if (number < 2 || number > 1e9 || number != floor(number)) continue;
+        double value = inc_tensor_get_f64(data, i), number = floor(fabs(value));
+        if (!(number >= 2 && number <= 1e9)) continue;
         if (number == 65504) continue; /* the largest f16, used as minus infinity */
         if (inc_type_is_float(data->type) && value <= HIDDEN) continue; /* -10000, -1e9: likewise */
         if (probe->n_constants == MAX_CONSTANTS || number * 2 > MAX_PROBED_LENGTH) return false;
@@ -92,12 +93,16 @@ static enum incise_status make_feeds(const struct probe *probe, int64_t length, 
 /* Evaluates the mask for two sequences of `length`. */
 static enum incise_status evaluate(const struct probe *probe, int64_t length, struct inc_tensor *mask)
 {
-    const struct inc_graph *graph = probe->lowering->graph;
+    struct inc_graph *graph = probe->lowering->graph;
     struct inc_feed *feeds = inc_alloc_zero(graph->ctx, graph->n_parameters, sizeof *feeds);
     if (feeds == NULL) return inc_fail_memory(graph->ctx, graph->n_parameters * sizeof *feeds, "a mask's proof");
     struct inc_feed wanted = {.value = probe->value};
     enum incise_status status = make_feeds(probe, length, feeds);
+    struct inc_ctx silent = *probe->lowering->ctx; /* a mask that fails at some length is no failure: it stays a bias */
+    silent.log = NULL;
+    graph->ctx = &silent;
     if (status == INCISE_OK) status = inc_eval_run(graph, feeds, graph->n_parameters, &wanted, 1);
+    graph->ctx = probe->lowering->ctx;
     for (size_t p = 0; p < graph->n_parameters; p++) inc_tensor_release(graph->ctx, &feeds[p].tensor);
     inc_free(graph->ctx, feeds);
     *mask = wanted.tensor;
@@ -155,7 +160,12 @@ static enum incise_status probe_length(const struct probe *probe, int64_t length
                                        struct inc_mask_form *form)
 {
     struct inc_tensor mask = {0};
-    INC_TRY(evaluate(probe, length, &mask));
+    *fits = true;
+    if (length > probe->longest) return INCISE_OK;
+    enum incise_status status = evaluate(probe, length, &mask);
+    *fits = false;
+    if (status == INCISE_ERROR_MEMORY) return inc_fail_memory(probe->lowering->ctx, (size_t)(length * length), "a mask's proof");
+    if (status != INCISE_OK) return INCISE_OK;
     *fits = is_mask_shape(&mask, length);
     if (*fits && first) guess(&mask, length, form);
     if (*fits) *fits = agrees(&mask, length, form);
@@ -171,11 +181,13 @@ enum incise_status inc_mask_prove(struct inc_lowering *lowering, const struct in
     memset(form, 0, sizeof *form);
     if (!scan_structure(&probe)) return INCISE_OK;
     form->padding = probe.padding;
-    int64_t longest = 24;
+    probe.longest = 24;
     for (size_t i = 0; i < probe.n_constants; i++)
-        if (probe.constants[i] + 13 > longest) longest = probe.constants[i] + 13;
+        if (probe.constants[i] + 13 > probe.longest) probe.longest = probe.constants[i] + 13;
+    int64_t bound = lowering->graph->symbols[lowering->sequence.symbol].max;
+    if (bound > 0 && bound < probe.longest) probe.longest = bound;
     bool fits;
-    INC_TRY(probe_length(&probe, longest, true, &fits, form));
+    INC_TRY(probe_length(&probe, probe.longest, true, &fits, form));
     for (int64_t length = 1; length <= 9 && fits; length++) INC_TRY(probe_length(&probe, length, false, &fits, form));
     for (size_t i = 0; i < probe.n_constants && fits; i++)
         for (int64_t off = -1; off <= 2 && fits; off++)

@@ -21,11 +21,12 @@ size_t inc_const_ints(const struct inc_value *value, int64_t *out, size_t capaci
     return n;
 }
 
-bool inc_const_vector(const struct inc_value *value, int64_t width)
+bool inc_const_vector(const struct inc_value *value, const struct inc_value *rows)
 {
     const struct inc_tensor *data = inc_const_of(value);
-    return data != NULL && inc_type_is_float(data->type) && data->rank >= 1 && data->dims[data->rank - 1] == width &&
-           inc_tensor_elements(data) == (size_t)width;
+    int64_t width = inc_last_dim(rows);
+    return data != NULL && inc_type_is_float(data->type) && data->rank >= 1 && data->rank <= rows->shape.rank &&
+           data->dims[data->rank - 1] == width && inc_tensor_elements(data) == (size_t)width;
 }
 
 bool inc_split_constant(const struct inc_node *node, struct inc_value **variable, struct inc_value **constant)

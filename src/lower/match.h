@@ -21,8 +21,8 @@ static inline const struct inc_tensor *inc_const_of(const struct inc_value *valu
 bool inc_const_scalar(const struct inc_value *value, double *scalar);
 /* A constant list of up to `capacity` integers; returns the count, or SIZE_MAX. */
 size_t inc_const_ints(const struct inc_value *value, int64_t *out, size_t capacity);
-/* A float constant all of whose dims but the last are 1, with `width` elements (a vector along the channels). */
-bool inc_const_vector(const struct inc_value *value, int64_t width);
+/* A float constant with one element per channel of `rows`, all of its dims but the last being 1, and no more dims. */
+bool inc_const_vector(const struct inc_value *value, const struct inc_value *rows);
 /* A binary node's constant operand and its other one. False if neither input is a Constant. */
 bool inc_split_constant(const struct inc_node *node, struct inc_value **variable, struct inc_value **constant);
 

@@ -156,6 +156,9 @@ static enum incise_status plan_node(struct inc_planner *planner, struct inc_node
     if (node->lowered == NULL) return inc_fail_memory(graph->ctx, sizeof(struct inc_view), "a plan");
     size_t first = planner->plan->n_steps;
     INC_TRY(builder_of(node->op)(planner, node));
+    for (uint32_t i = 0; i < node->n_outputs && planner->lowering->reason[0] == '\0'; i++)
+        if (!inc_view_fits(planner->lowering, inc_view_of(&node->outputs[i]), &node->outputs[i].shape))
+            return inc_plan_refuse_op(planner, node, "gives rows of another shape");
     for (size_t i = first; i < planner->plan->n_steps && planner->lowering->reason[0] == '\0'; i++) {
         const struct inc_step *step = &planner->plan->steps[i];
         const struct inc_slot *slot = step->op == INC_OP_LINEAR ? &planner->plan->slots[step->u.linear.slot] : NULL;

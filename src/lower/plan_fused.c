@@ -220,6 +220,7 @@ enum incise_status inc_plan_attention(struct inc_planner *planner, struct inc_no
     const struct inc_view *views[3];
     struct heads heads[3];
     for (int i = 0; i < 3; i++) {
+        if (node->inputs[i]->node->mark != 1) return inc_plan_refuse_op(planner, node, "does not read token rows");
         views[i] = inc_view_of(node->inputs[i]);
         if (!read_heads(views[i], &heads[i]))
             return inc_plan_refuse_op(planner, node, "reads heads in a layout that is not [batch, heads, length, dim]");

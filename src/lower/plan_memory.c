@@ -85,7 +85,7 @@ static void note_cut(struct inc_plan *plan, const struct placement *placement, u
     for (size_t i = 0; i < placement->n; i++) {
         const struct inc_plan_buffer *buffer = &plan->buffers[placement->live[i]];
         if (buffer->kind == INC_BUFFER_IDS || buffer->kind == INC_BUFFER_INDEX_ROWS) continue;
-        if (crossing != INC_NO_BUFFER) return;
+        if (crossing != INC_NO_BUFFER || buffer->kind != INC_BUFFER_ROWS) return;
         crossing = placement->live[i];
     }
     if (crossing == INC_NO_BUFFER) return;

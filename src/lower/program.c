@@ -75,6 +75,7 @@ enum incise_status inc_program_replace_slot(struct inc_program *program, uint32_
     if (weight->out != slot.weight.out || weight->in != slot.weight.in ||
         (slot.integer && !inc_weight_is_integer(weight)))
         return inc_fail(program->ctx, INCISE_ERROR_USAGE, "layer '%s': the new weights do not fit its slot", slot.name);
+    INC_TRY(inc_weight_check(program->lowering.graph, weight));
     slot.weight = *weight;
     for (size_t i = 0; i < plan->n_steps; i++) {
         const struct inc_step *step = &plan->steps[i];

@@ -35,6 +35,28 @@ bool inc_view_of_shape(const struct inc_lowering *lowering, const struct inc_sha
     return true;
 }
 
+static bool axis_fits(const struct inc_lowering *lowering, const struct inc_axis *axis, struct inc_dim dim)
+{
+    int64_t channels = 1;
+    bool batch = false, sequence = false;
+    for (int f = 0; f < axis->n; f++) {
+        batch = batch || axis->factors[f].kind == INC_FACTOR_BATCH;
+        sequence = sequence || axis->factors[f].kind == INC_FACTOR_SEQUENCE;
+        if (axis->factors[f].kind == INC_FACTOR_CHANNEL) channels *= axis->factors[f].size;
+    }
+    if (inc_dim_is_const(dim)) return !batch && !sequence && channels == dim.value;
+    if (inc_dim_equal(dim, lowering->batch)) return !sequence && channels == 1;
+    if (inc_dim_equal(dim, lowering->sequence)) return !batch && channels == 1;
+    return batch == sequence && channels == 1;
+}
+
+bool inc_view_fits(const struct inc_lowering *lowering, const struct inc_view *view, const struct inc_shape *shape)
+{
+    bool fits = view->rank == shape->rank;
+    for (int i = 0; i < shape->rank && fits; i++) fits = axis_fits(lowering, &view->axes[i], shape->dims[i]);
+    return fits;
+}
+
 bool inc_view_is_dense(const struct inc_view *view, int64_t *width)
 {
     int64_t stride = 1;

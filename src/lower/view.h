@@ -35,6 +35,9 @@ struct inc_view {
  * row-major order. False if a dim is neither. *width = product of the channels. */
 bool inc_view_of_shape(const struct inc_lowering *lowering, const struct inc_shape *shape, struct inc_view *view,
                        int64_t *width);
+/* Whether the view has the rank of `shape`, channels where its dims are constant, and batch and length only where they are
+ * batch and length (or nothing there: the same for all). What a step builder lays out must fit its value. */
+bool inc_view_fits(const struct inc_lowering *lowering, const struct inc_view *view, const struct inc_shape *shape);
 /* The channels of the row in axis order if they are dense and none is repeated: *width of them from view->column. */
 bool inc_view_is_dense(const struct inc_view *view, int64_t *width);
 /* Dense, with the last axis the innermost `*inner` channels (stride 1): norm and RoPE rows of *width / *inner groups. */
