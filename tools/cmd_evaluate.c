@@ -72,12 +72,16 @@ static enum incise_status embed_side(struct evaluation *evaluation, const struct
 
 /* ---- results --------------------------------------------------------------------------------------------------- */
 
+enum { FIDELITY = 4, RESULTS = 8 };
+
+/* The keys: first what --texts gives, then what --retrieval gives. */
+static const char *const names[RESULTS] = {"cosine_mean", "cosine_p1", "neighbours_top10", "rms_pairwise",
+                                           "ndcg10_base", "ndcg10",    "ndcg10_queries",   "ndcg10_drop"};
+
 struct result {
-    const char *name, *interval; /* keys */
     bool known;
     struct incise_figure figure;
 };
-enum { RESULTS = 8 };
 
 static enum incise_status measure(const struct evaluation *evaluation, uint64_t seed, struct result results[RESULTS])
 {
@@ -95,17 +99,9 @@ static enum incise_status measure(const struct evaluation *evaluation, uint64_t 
         status = incise_fidelity_measure(evaluation->engine, base[PART_TEXTS], other[PART_TEXTS], evaluation->texts.n,
                                          evaluation->width[0], seed, &f);
     if (status == INCISE_OK && retrieval) status = incise_retrieval_measure(evaluation->engine, &data, seed, &r);
-    const struct result all[RESULTS] = {
-        {"cosine_mean", "cosine_mean_ci95", texts, f.cosine_mean},
-        {"cosine_p1", "cosine_p1_ci95", texts, f.cosine_p1},
-        {"neighbours_top10", "neighbours_top10_ci95", texts, f.neighbours_top10},
-        {"rms_pairwise", "rms_pairwise_ci95", texts, f.rms_pairwise},
-        {"ndcg10_base", "ndcg10_base_ci95", retrieval, r.ndcg10_base},
-        {"ndcg10", "ndcg10_ci95", retrieval, r.ndcg10},
-        {"ndcg10_queries", "ndcg10_queries_ci95", retrieval, r.ndcg10_queries},
-        {"ndcg10_drop", "ndcg10_drop_ci95", retrieval, r.ndcg10_drop},
-    };
-    for (int i = 0; i < RESULTS; i++) results[i] = all[i];
+    const struct incise_figure figures[RESULTS] = {f.cosine_mean, f.cosine_p1, f.neighbours_top10, f.rms_pairwise,
+                                                   r.ndcg10_base, r.ndcg10,    r.ndcg10_queries,   r.ndcg10_drop};
+    for (int i = 0; i < RESULTS; i++) results[i] = (struct result){i < FIDELITY ? texts : retrieval, figures[i]};
     return status;
 }
 
@@ -114,12 +110,14 @@ static void fill_row(struct tool_rows *rows, const struct result *results)
 {
     tool_rows_next(rows);
     for (int i = 0; i < RESULTS; i++) {
+        char interval[64];
+        snprintf(interval, sizeof interval, "%s_ci95", names[i]);
         if (results[i].known) {
-            tool_set_real(rows, results[i].name, results[i].figure.value, 4);
-            tool_set_pair(rows, results[i].interval, results[i].figure.lo, results[i].figure.hi, 4);
+            tool_set_real(rows, names[i], results[i].figure.value, 4);
+            tool_set_pair(rows, interval, results[i].figure.lo, results[i].figure.hi, 4);
         } else {
-            tool_set_null(rows, results[i].name);
-            tool_set_null(rows, results[i].interval);
+            tool_set_null(rows, names[i]);
+            tool_set_null(rows, interval);
         }
     }
 }
@@ -132,7 +130,7 @@ static enum incise_status print_lines(enum tool_format format, const struct resu
     for (int i = 0; i < RESULTS; i++) {
         if (!results[i].known) continue;
         tool_rows_next(rows);
-        tool_set_text(rows, "figure", results[i].name);
+        tool_set_text(rows, "figure", names[i]);
         tool_set_real(rows, "value", results[i].figure.value, 4);
         tool_set_pair(rows, "ci95", results[i].figure.lo, results[i].figure.hi, 4);
     }
@@ -185,7 +183,9 @@ static enum incise_status run(const struct tool_global *global, void *block, cha
     if (options->texts == NULL && options->retrieval == NULL)
         return tool_fail(INCISE_ERROR_USAGE, "nothing to compare on: give --texts FILE, --retrieval TSV or both");
     if (options->max_length < 0) return tool_fail(INCISE_ERROR_USAGE, "--max-length takes a number above 0");
-    enum incise_status status = tool_engine(global, &evaluation.engine);
+    int first = options->texts != NULL ? 0 : FIDELITY, last = options->retrieval != NULL ? RESULTS : FIDELITY;
+    enum incise_status status = tool_require_check(&options->require, names + first, (size_t)(last - first));
+    if (status == INCISE_OK) status = tool_engine(global, &evaluation.engine);
     if (status == INCISE_OK) status = evaluate(&evaluation, global, options, arguments);
     for (int i = 0; i < 2 * PARTS; i++) free(evaluation.vectors[i / PARTS][i % PARTS]);
     texts_release(&evaluation.texts);

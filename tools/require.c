@@ -13,27 +13,60 @@ static bool holds(const char *operator, double figure, double bound)
     if (strcmp(operator, ">=") == 0) return figure >= bound;
     if (strcmp(operator, "<=") == 0) return figure <= bound;
     if (strcmp(operator, "==") == 0) return figure == bound;
-    return operator[0] == '>' ? figure > bound : figure < bound;
+    return operator[0] == '>' ? figure > bound : figure<bound;
+}
+
+struct requirement {
+    char figure[64];
+    const char *operator;
+    double bound;
+};
+
+static enum incise_status parse(const char *text, struct requirement *requirement)
+{
+    for (size_t i = 0; i < sizeof operators / sizeof operators[0]; i++) {
+        const char *at = strstr(text, operators[i]);
+        char *end;
+        if (at == NULL || at == text || (size_t)(at - text) >= sizeof requirement->figure) continue;
+        const char *number = at + strlen(operators[i]);
+        memcpy(requirement->figure, text, (size_t)(at - text));
+        requirement->figure[at - text] = '\0';
+        requirement->operator= operators[i];
+        requirement->bound = strtod(number, &end);
+        if (end != number && *end == '\0' && isfinite(requirement->bound)) return INCISE_OK;
+        break;
+    }
+    return tool_fail(INCISE_ERROR_USAGE, "--require '%s': write it as figure>=number, such as cosine_mean>=0.99", text);
+}
+
+static enum incise_status no_figure(const char *text, const char *figure)
+{
+    return tool_fail(INCISE_ERROR_USAGE, "--require '%s': there is no figure '%s' here", text, figure);
+}
+
+enum incise_status tool_require_check(const struct tool_list *requirements, const char *const *figures, size_t n)
+{
+    for (size_t i = 0; i < requirements->n; i++) {
+        struct requirement requirement;
+        size_t known = 0;
+        enum incise_status status = parse(requirements->items[i], &requirement);
+        if (status != INCISE_OK) return status;
+        while (known < n && strcmp(figures[known], requirement.figure) != 0) known++;
+        if (known == n) return no_figure(requirements->items[i], requirement.figure);
+    }
+    return INCISE_OK;
 }
 
 static enum incise_status require_one(const char *text, const struct tool_rows *rows)
 {
-    for (size_t i = 0; i < sizeof operators / sizeof operators[0]; i++) {
-        const char *at = strstr(text, operators[i]);
-        char name[64], *end;
-        double figure;
-        if (at == NULL || (size_t)(at - text) >= sizeof name) continue;
-        memcpy(name, text, (size_t)(at - text));
-        name[at - text] = '\0';
-        const char *number = at + strlen(operators[i]);
-        double bound = strtod(number, &end);
-        if (end == number || *end != '\0' || !isfinite(bound)) break;
-        if (!tool_rows_number(rows, name, &figure))
-            return tool_fail(INCISE_ERROR_USAGE, "--require '%s': there is no figure '%s' here", text, name);
-        if (holds(operators[i], figure, bound)) return INCISE_OK;
-        return tool_fail(INCISE_ERROR_REQUIREMENT, "requirement not met: %s is %.6g, wanted %s", name, figure, text);
-    }
-    return tool_fail(INCISE_ERROR_USAGE, "--require '%s': write it as figure>=number", text);
+    struct requirement requirement;
+    double figure;
+    enum incise_status status = parse(text, &requirement);
+    if (status != INCISE_OK) return status;
+    if (!tool_rows_number(rows, requirement.figure, &figure)) return no_figure(text, requirement.figure);
+    if (holds(requirement.operator, figure, requirement.bound)) return INCISE_OK;
+    return tool_fail(INCISE_ERROR_REQUIREMENT, "requirement not met: %s is %.6g, wanted %s", requirement.figure, figure,
+                     text);
 }
 
 enum incise_status tool_require(const struct tool_list *requirements, const struct tool_rows *rows)

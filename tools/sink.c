@@ -10,7 +10,7 @@
 
 static enum incise_status fail_output(const struct sink *sink, int error, enum incise_status status)
 {
-    if (error == ENOSPC || error == EDQUOT || error == EFBIG) status = INCISE_ERROR_NO_SPACE;
+    if (error == ENOSPC || error == EDQUOT) status = INCISE_ERROR_NO_SPACE;
     return tool_fail(status, "%s: %s", sink->path != NULL ? sink->path : "stdout", strerror(error));
 }
 

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+# A model against itself is perfect; requirements decide the exit code.
+incise convert $data/tiny/bert-hf -o base
+incise prune base -o pruned --pattern element --sparsity 0.6 >/dev/null
+head -n 30 $data/passages.txt | cut -c1-60 >texts.txt
+awk '{print $1 " " $2 "\t" $0}' texts.txt >pairs.tsv
+incise evaluate base base --texts texts.txt
+incise evaluate base pruned --texts texts.txt --format json | cli_check json cosine_mean cosine_mean_ci95 cosine_p1 \
+    cosine_p1_ci95 neighbours_top10 neighbours_top10_ci95 rms_pairwise rms_pairwise_ci95 ndcg10_base ndcg10_base_ci95 \
+    ndcg10 ndcg10_ci95 ndcg10_queries ndcg10_queries_ci95 ndcg10_drop ndcg10_drop_ci95
+incise evaluate base base --retrieval pairs.tsv --format csv | sed 's/[0-9.]\{5,\}/N/g'
+incise evaluate base base --texts texts.txt --retrieval pairs.tsv --require 'cosine_mean>=1' --require 'ndcg10_drop==0' \
+    --format json >/dev/null && echo met
+fails incise evaluate base pruned --texts texts.txt --require 'cosine_mean>=1' --format csv | sed -n 's/is 0\.[0-9]*/is N/p;/exit/p'
