@@ -10,7 +10,7 @@
 #include "timing.h"
 
 #define MAX_COUNTS 32
-#define MAX_COUNT 1000000
+#define MAX_COUNT  1000000
 
 struct benchmark_options {
     const char *batches, *lengths, *texts;
@@ -19,8 +19,10 @@ struct benchmark_options {
     long max_length;
 };
 
-#define OPTION(name, letter, kind, field, values, help) \
-    {name, letter, kind, offsetof(struct benchmark_options, field), values, help, NULL}
+#define OPTION(name, letter, kind, field, values, help)                                                                \
+    {                                                                                                                  \
+        name, letter, kind, offsetof(struct benchmark_options, field), values, help, NULL                              \
+    }
 static const struct tool_option options_table[] = {
     OPTION("batch", 'b', TOOL_TEXT, batches, "N,N", "texts per run (default: 1,32)"),
     OPTION("seq-len", 's', TOOL_TEXT, lengths, "N,N", "tokens per text, all real (default: 128)"),

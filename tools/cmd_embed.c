@@ -24,8 +24,10 @@ struct embed_options {
     long max_length;
 };
 
-#define OPTION(name, letter, kind, field, values, help) \
-    {name, letter, kind, offsetof(struct embed_options, field), values, help, NULL}
+#define OPTION(name, letter, kind, field, values, help)                                                                \
+    {                                                                                                                  \
+        name, letter, kind, offsetof(struct embed_options, field), values, help, NULL                                  \
+    }
 static const struct tool_option options_table[] = {
     OPTION("output", 'o', TOOL_TEXT, out, "FILE", "file to write (default, and -: stdout)"),
     OPTION("force", 'f', TOOL_FLAG, force, NULL, "replace FILE if it exists"),
@@ -56,8 +58,8 @@ struct embed_job {
 static enum incise_status write_json(struct sink *sink, size_t index, const float *vector, size_t width)
 {
     char number[64];
-    enum incise_status status =
-        sink_write(sink, number, (size_t)snprintf(number, sizeof number, "{\"index\": %zu, \"embedding\": [", index));
+    enum incise_status status = sink_write(
+        sink, number, (size_t)snprintf(number, sizeof number, "{\"index\": %zu, \"embedding\": [", index));
     for (size_t k = 0; k < width && status == INCISE_OK; k++)
         status = sink_write(sink, number,
                             (size_t)snprintf(number, sizeof number, "%s%.9g", k > 0 ? ", " : "", (double)vector[k]));

@@ -15,8 +15,10 @@ struct evaluate_options {
     long seed;
 };
 
-#define OPTION(name, letter, kind, field, values, help) \
-    {name, letter, kind, offsetof(struct evaluate_options, field), values, help, NULL}
+#define OPTION(name, letter, kind, field, values, help)                                                                \
+    {                                                                                                                  \
+        name, letter, kind, offsetof(struct evaluate_options, field), values, help, NULL                               \
+    }
 static const struct tool_option options_table[] = {
     OPTION("texts", 0, TOOL_TEXT, texts, "FILE",
            "passages to compare on: lines, .jsonl (`text`) or .tsv (first column)"),
@@ -87,10 +89,16 @@ static enum incise_status measure(const struct evaluation *evaluation, uint64_t 
 {
     const struct text_pairs *pairs = &evaluation->pairs;
     float *const *base = evaluation->vectors[0], *const *other = evaluation->vectors[1];
-    const struct incise_retrieval_data data = {
-        base[PART_QUERIES],   other[PART_QUERIES],   pairs->queries.n,     base[PART_DOCUMENTS],
-        other[PART_DOCUMENTS], pairs->documents.n,   evaluation->width[0], pairs->query,
-        pairs->document,      pairs->n};
+    const struct incise_retrieval_data data = {.base_queries = base[PART_QUERIES],
+                                               .queries = other[PART_QUERIES],
+                                               .n_queries = pairs->queries.n,
+                                               .base_documents = base[PART_DOCUMENTS],
+                                               .documents = other[PART_DOCUMENTS],
+                                               .n_documents = pairs->documents.n,
+                                               .width = evaluation->width[0],
+                                               .pair_query = pairs->query,
+                                               .pair_document = pairs->document,
+                                               .n_pairs = pairs->n};
     struct incise_fidelity f = {0};
     struct incise_retrieval r = {0};
     bool texts = evaluation->texts.n > 0, retrieval = pairs->n > 0;
@@ -146,8 +154,8 @@ static enum incise_status print_results(const struct tool_global *global, const 
     struct tool_rows *rows = tool_rows_create();
     if (rows == NULL) return INCISE_ERROR_MEMORY;
     fill_row(rows, results);
-    enum incise_status status =
-        format == TOOL_TABLE || format == TOOL_MD ? print_lines(format, results) : tool_rows_print(rows, format, true);
+    enum incise_status status = format == TOOL_TABLE || format == TOOL_MD ? print_lines(format, results)
+                                                                          : tool_rows_print(rows, format, true);
     if (status == INCISE_OK) status = tool_require(&options->require, rows);
     tool_rows_destroy(rows);
     return status;

@@ -153,8 +153,8 @@ static enum incise_status unify(const struct texts *all, struct texts *unique, s
     for (size_t i = 0; i < all->n && status == INCISE_OK; i++) keyed[i] = (struct keyed){all->items[i], i};
     if (status == INCISE_OK) qsort(keyed, all->n, sizeof *keyed, by_text);
     for (size_t i = 0; i < all->n && status == INCISE_OK; i++) /* first use of the same text */
-        which[keyed[i].index] =
-            i > 0 && strcmp(keyed[i].text, keyed[i - 1].text) == 0 ? which[keyed[i - 1].index] : keyed[i].index;
+        which[keyed[i].index] = i > 0 && strcmp(keyed[i].text, keyed[i - 1].text) == 0 ? which[keyed[i - 1].index]
+                                                                                       : keyed[i].index;
     for (size_t i = 0; i < all->n && status == INCISE_OK; i++) {
         bool first = which[i] == i;
         which[i] = first ? unique->n : which[which[i]];

@@ -5,10 +5,10 @@
 #include <string.h>
 #include <time.h>
 
-#define WARM_UP 2
-#define FEWEST 5
-#define WANTED 20
-#define MOST 100000
+#define WARM_UP  2
+#define FEWEST   5
+#define WANTED   20
+#define MOST     100000
 #define PATIENCE 4 /* times the budget that WANTED rounds may take */
 
 static double now(void)
@@ -114,8 +114,8 @@ static enum incise_status run_once(struct timed *timed, size_t round, bool count
         timed->capacity = capacity;
     }
     double start = now();
-    enum incise_status status =
-        incise_session_run(timed->session, timed->inputs, timed->n_inputs, timed->outputs, timed->n_outputs);
+    enum incise_status status = incise_session_run(timed->session, timed->inputs, timed->n_inputs, timed->outputs,
+                                                   timed->n_outputs);
     if (counted) timed->seconds[round] = now() - start;
     return status;
 }

@@ -14,10 +14,10 @@
 #include "text/pooling.h"
 #include "text/tokenizer.h"
 
-#define MAX_CONFIG (16 << 20)
+#define MAX_CONFIG     (16 << 20)
 #define DEFAULT_LENGTH 512
-#define DEFAULT_BATCH 4096
-#define MAX_INPUTS 4
+#define DEFAULT_BATCH  4096
+#define MAX_INPUTS     4
 
 enum input_kind { INPUT_IDS, INPUT_MASK, INPUT_TYPES, INPUT_POSITIONS };
 static const char *const input_names[] = {"input_ids", "attention_mask", "token_type_ids", "position_ids"};

@@ -9,10 +9,10 @@
 #include "api/engine_internal.h"
 #include "base/size.h"
 
-#define LANE 4
-#define LANES 4
-#define STEP (LANE * LANES) /* rows are padded with zeros to a multiple of it */
-#define BLOCK 8             /* rows that meet each row of the other side while it is in cache */
+#define LANE       4
+#define LANES      4
+#define STEP       (LANE * LANES) /* rows are padded with zeros to a multiple of it */
+#define BLOCK      8              /* rows that meet each row of the other side while it is in cache */
 #define NEIGHBOURS 10
 
 typedef float lane __attribute__((vector_size(LANE * sizeof(float)), may_alias));
@@ -226,8 +226,8 @@ static void retrieval_item(void *arg, size_t item, unsigned worker)
     for (int s = 0; s < SEARCHES; s++) {
         block_cosines(&run->queries[query_side[s]], start, rows, &run->documents[document_side[s]], cosines);
         for (size_t q = start; q < start + rows; q++)
-            run->gain[s][q] =
-                ndcg(cosines + (q - start) * n, n, run->pairs + run->first[q], run->first[q + 1] - run->first[q]);
+            run->gain[s][q] = ndcg(cosines + (q - start) * n, n, run->pairs + run->first[q],
+                                   run->first[q + 1] - run->first[q]);
     }
     for (size_t q = start; q < start + rows; q++)
         run->gain[DROP][q] = run->gain[SEARCH_BASE][q] - run->gain[SEARCH_BOTH][q];

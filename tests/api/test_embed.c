@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* incise_embedder: pooling by hand, batches and threads, misuse, memory that runs out. */
+#include "incise/embed.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "incise/session.h"
+#include "support/fixture.h"
+#include "text/tokenizer.h"
+
+static struct incise_engine *engine;
+static char log_text[4096];
+
+static const char *const texts[] = {
+    "the small model", "run fast, and test", "", "zero blocks 0 1 2 3 4 5 6 7 8 9 a b c", "unable", "the small model"};
+enum { TEXTS = sizeof texts / sizeof texts[0], WIDTH = 64 };
+
+static void keep_log(void *user, enum incise_log_level level, const char *text)
+{
+    (void)user;
+    (void)level;
+    snprintf(log_text, sizeof log_text, "%s", text);
+}
+
+static struct incise_engine *create_engine(void)
+{
+    struct incise_engine_options options;
+    struct incise_engine *made = NULL;
+    incise_engine_options_init(&options);
+    options.threads = 2;
+    options.allocator = test_ctx()->allocator;
+    options.log = keep_log;
+    assert_int_equal(incise_engine_create(&options, &made), INCISE_OK);
+    return made;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    engine = create_engine();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    incise_engine_destroy(engine);
+    return test_live_allocations() == 0 ? 0 : -1;
+}
+
+/* The tokenizer lies in another folder than the model. */
+static struct incise_embed_options default_options(void)
+{
+    static char tokenizer[256];
+    struct incise_embed_options options;
+    snprintf(tokenizer, sizeof tokenizer, "%s", test_fixture_path("bert-hf", NULL));
+    incise_embed_options_init(&options);
+    options.tokenizer = tokenizer;
+    return options;
+}
+
+static enum incise_status create(const struct incise_embed_options *options, struct incise_embedder **embedder)
+{
+    return incise_embedder_create(engine, test_fixture_path("bert", NULL), options, embedder);
+}
+
+static void run(struct incise_embedder *embedder, const char *const *given, size_t n, float *out)
+{
+    size_t lengths[TEXTS];
+    for (size_t i = 0; i < n; i++) lengths[i] = strlen(given[i]);
+    assert_int_equal(incise_embedder_run(embedder, given, lengths, n, out, NULL), INCISE_OK);
+}
+
+/* Token vectors of one text, from a session; the number of tokens is returned. */
+static size_t token_vectors(struct incise_model *model, const char *text, float *out)
+{
+    struct inc_tokenizer *tokenizer;
+    struct inc_ids ids;
+    struct incise_session *session;
+    struct incise_tensor inputs[3], output;
+    int64_t values[3][32] = {{0}};
+    assert_int_equal(inc_tokenizer_load(test_ctx(), test_fixture_path("bert-hf", NULL), &tokenizer), INCISE_OK);
+    inc_ids_init(&ids, test_ctx());
+    assert_int_equal(inc_tokenizer_encode(tokenizer, text, strlen(text), 32, &ids), INCISE_OK);
+    size_t n = ids.count;
+    for (int i = 0; i < 3; i++) {
+        struct incise_port port;
+        incise_model_input(model, (size_t)i, &port);
+        for (size_t t = 0; t < n; t++)
+            values[i][t] = strcmp(port.name, "input_ids") == 0 ? ids.ids[t] : strcmp(port.name, "attention_mask") == 0;
+        inputs[i] = (struct incise_tensor){
+            .type = INCISE_I64, .rank = 2, .dims = {1, (int64_t)n}, .data = values[i], .bytes = n * sizeof(int64_t)};
+    }
+    assert_int_equal(incise_session_create(model, &session), INCISE_OK);
+    assert_int_equal(incise_session_run(session, inputs, 3, &output, 1), INCISE_OK);
+    memcpy(out, output.data, output.bytes);
+    incise_session_destroy(session);
+    inc_ids_release(&ids);
+    inc_tokenizer_destroy(tokenizer);
+    return n;
+}
+
+/* Component k of the pooled vector, straight from the definition. */
+static double pooled(const char *pooling, const float *rows, size_t n, size_t k)
+{
+    double sum = 0, best = -INFINITY;
+    for (size_t t = 0; t < n; t++) {
+        double value = (double)rows[t * WIDTH + k];
+        sum += value;
+        best = value > best ? value : best;
+    }
+    if (strcmp(pooling, "cls") == 0) return (double)rows[k];
+    if (strcmp(pooling, "last") == 0) return (double)rows[(n - 1) * WIDTH + k];
+    return strcmp(pooling, "max") == 0 ? best : sum / (double)n;
+}
+
+static void test_pooling(void **state)
+{
+    static const char *const poolings[] = {"mean", "cls", "last", "max"};
+    (void)state;
+    for (int p = 0; p < 4; p++)
+        for (int normalize = 0; normalize < 2; normalize++) {
+            struct incise_embed_options options = default_options();
+            struct incise_embedder *embedder;
+            float vectors[TEXTS * 48], rows[32 * WIDTH];
+            options.pooling = poolings[p];
+            options.normalize = normalize;
+            options.dimensions = 48;
+            assert_int_equal(create(&options, &embedder), INCISE_OK);
+            assert_int_equal(incise_embedder_width(embedder), 48);
+            run(embedder, texts, TEXTS, vectors);
+            for (size_t i = 0; i < TEXTS; i++) {
+                size_t n = token_vectors(incise_embedder_model(embedder), texts[i], rows);
+                double squares = 0;
+                for (size_t k = 0; k < 48; k++) squares += pow(pooled(poolings[p], rows, n, k), 2);
+                for (size_t k = 0; k < 48; k++) {
+                    double wanted = pooled(poolings[p], rows, n, k) / (normalize ? sqrt(squares) : 1);
+                    assert_true(fabs((double)vectors[i * 48 + k] - wanted) <= 1e-7 * (1 + fabs(wanted)));
+                }
+            }
+            incise_embedder_destroy(embedder);
+        }
+}
+
+/* The same bits alone, in any batch, and whatever runs beside it. */
+struct job {
+    struct incise_embedder *embedder;
+    float vectors[TEXTS * WIDTH];
+};
+
+static void *run_job(void *arg)
+{
+    struct job *job = arg;
+    size_t lengths[TEXTS];
+    for (size_t i = 0; i < TEXTS; i++) lengths[i] = strlen(texts[i]);
+    for (int i = 0; i < 5; i++)
+        if (incise_embedder_run(job->embedder, texts, lengths, TEXTS, job->vectors, NULL) != INCISE_OK) return arg;
+    return NULL;
+}
+
+static void test_batches_and_threads(void **state)
+{
+    struct incise_embed_options options = default_options();
+    struct incise_embedder *embedder, *small;
+    float alone[TEXTS * WIDTH], batched[TEXTS * WIDTH];
+    struct job jobs[2];
+    pthread_t threads[2];
+    (void)state;
+    assert_int_equal(create(&options, &embedder), INCISE_OK);
+    options.batch_tokens = 1; /* a text per batch, as longer ones than the budget still run */
+    assert_int_equal(create(&options, &small), INCISE_OK);
+    for (size_t i = 0; i < TEXTS; i++) run(embedder, texts + i, 1, alone + i * WIDTH);
+    run(small, texts, TEXTS, batched);
+    assert_memory_equal(alone, batched, sizeof alone);
+    assert_memory_equal(alone, alone + (TEXTS - 1) * WIDTH, WIDTH * sizeof(float)); /* the same text twice */
+    for (int i = 0; i < 2; i++) {
+        jobs[i].embedder = embedder;
+        assert_int_equal(pthread_create(&threads[i], NULL, run_job, &jobs[i]), 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        void *failed;
+        pthread_join(threads[i], &failed);
+        assert_null(failed);
+        assert_memory_equal(alone, jobs[i].vectors, sizeof alone);
+    }
+    incise_embedder_destroy(embedder);
+    incise_embedder_destroy(small);
+}
+
+static void test_lengths(void **state)
+{
+    struct incise_embed_options options = default_options();
+    struct incise_embedder *embedder;
+    struct incise_embed_stats stats;
+    const char *long_text = "a b c d e f g h i j k l m n o p q r s t u v w x y z 0 1 2 3 4 5 6 7 8 9";
+    const size_t lengths[] = {strlen(long_text), 1};
+    const char *const both[] = {long_text, "a"};
+    float vectors[2 * WIDTH];
+    (void)state;
+    options.max_length = 10;
+    assert_int_equal(create(&options, &embedder), INCISE_OK);
+    assert_int_equal(incise_embedder_run(embedder, both, lengths, 2, vectors, &stats), INCISE_OK);
+    assert_int_equal(stats.tokens, 10 + 3);
+    assert_int_equal(stats.truncated, 1);
+    assert_int_equal(incise_embedder_run(embedder, both, lengths, 0, vectors, &stats), INCISE_OK);
+    assert_int_equal(stats.tokens, 0);
+    incise_embedder_destroy(embedder);
+}
+
+static void test_misuse(void **state)
+{
+    struct incise_embed_options options = default_options();
+    struct incise_embedder *embedder = NULL;
+    const char *const bad[] = {"fine", "\xff"};
+    const size_t lengths[] = {4, 1};
+    float vectors[2 * WIDTH];
+    (void)state;
+    options.pooling = "median";
+    assert_int_equal(create(&options, &embedder), INCISE_ERROR_USAGE);
+    options = default_options();
+    options.dimensions = WIDTH + 1;
+    assert_int_equal(create(&options, &embedder), INCISE_ERROR_USAGE);
+    options = default_options();
+    options.struct_size--;
+    assert_int_equal(create(&options, &embedder), INCISE_ERROR_USAGE);
+    assert_int_equal(create(NULL, &embedder), INCISE_ERROR_NO_INPUT); /* no tokenizer beside it */
+    options = default_options();
+    assert_int_equal(create(&options, &embedder), INCISE_OK);
+    assert_non_null(strstr(log_text, "mean")); /* no 1_Pooling: said, not silent */
+    assert_int_equal(incise_embedder_run(embedder, bad, lengths, 2, vectors, NULL), INCISE_ERROR_DATA);
+    assert_non_null(strstr(log_text, "text 1"));
+    run(embedder, texts, TEXTS, (float[TEXTS * WIDTH]){0}); /* still usable */
+    incise_embedder_destroy(embedder);
+}
+
+/* Every allocation of a run, and some of a creation, fails once. */
+static void test_out_of_memory(void **state)
+{
+    struct incise_embed_options options = default_options();
+    struct incise_embedder *embedder = NULL;
+    size_t lengths[TEXTS], n = 0;
+    float vectors[TEXTS * WIDTH];
+    enum incise_status status = INCISE_ERROR_MEMORY;
+    (void)state;
+    for (size_t i = 0; i < TEXTS; i++) lengths[i] = strlen(texts[i]);
+    for (; status != INCISE_OK; n += 17) {
+        test_fail_after(n);
+        status = create(&options, &embedder);
+        test_fail_after(SIZE_MAX);
+        assert_true(status == INCISE_OK || status == INCISE_ERROR_MEMORY);
+    }
+    assert_true(n > 17);
+    status = INCISE_ERROR_MEMORY;
+    for (n = 0; status != INCISE_OK; n++) {
+        test_fail_after(n);
+        status = incise_embedder_run(embedder, texts, lengths, TEXTS, vectors, NULL);
+        test_fail_after(SIZE_MAX);
+        assert_true(status == INCISE_OK || status == INCISE_ERROR_MEMORY);
+    }
+    assert_true(n > 5);
+    incise_embedder_destroy(embedder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pooling), cmocka_unit_test(test_batches_and_threads), cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_misuse),  cmocka_unit_test(test_out_of_memory),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
