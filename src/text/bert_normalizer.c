@@ -156,8 +156,8 @@ enum incise_status inc_bert_normalize(const struct inc_bert_normalizer *bert, co
     return out->n_marks > 0 ? flush_marks(bert, out) : INCISE_OK;
 }
 
-enum incise_status inc_bert_normalize_text(const struct inc_tokenizer *tokenizer, const char *text, size_t n,
+enum incise_status inc_bert_normalize_text(const struct inc_normalizer *normalizer, const char *text, size_t n,
                                            struct inc_ids *out)
 {
-    return inc_bert_normalize(&tokenizer->bert, text, n, out);
+    return inc_bert_normalize(&normalizer->bert, text, n, out);
 }

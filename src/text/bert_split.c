@@ -27,20 +27,17 @@ static enum char_kind next_kind(const char *text, size_t *length)
     return inc_bert_class(code) == INC_BERT_PUNCTUATION ? KIND_PUNCTUATION : KIND_WORD;
 }
 
-enum incise_status inc_bert_split(struct inc_encoding *encoding, const char *text, size_t n)
+enum incise_status inc_bert_split(struct inc_encoding *encoding, size_t step, const char *text, size_t n)
 {
     size_t at = 0;
     while (at < n && !encoding->out->truncated) {
-        size_t start = at, chars = 0, length = 0;
+        size_t start = at, length = 0;
         enum char_kind kind = KIND_WORD;
-        while (at < n && (kind = next_kind(text + at, &length)) == KIND_WORD) {
-            at += length;
-            chars++;
-        }
-        if (at > start) INC_TRY(inc_encode_word(encoding, text + start, at - start, chars));
+        while (at < n && (kind = next_kind(text + at, &length)) == KIND_WORD) at += length;
+        if (at > start) INC_TRY(inc_split_next(encoding, step, text + start, at - start));
         if (kind == KIND_WORD) continue;
         if (kind == KIND_PUNCTUATION && !encoding->out->truncated)
-            INC_TRY(inc_encode_word(encoding, text + at, length, 1));
+            INC_TRY(inc_split_next(encoding, step, text + at, length));
         at += length;
     }
     return INCISE_OK;

@@ -8,7 +8,7 @@
 #include "text/tokenizer_parts.h"
 #include "text/unicode.h"
 
-#define CHUNK 4096         /* bytes normalized at a time; a long text that is cut early costs no more than its start */
+#define CHUNK 4096 /* bytes normalized at a time, at least */
 #define MAX_FILE (64 << 20)
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -23,7 +23,10 @@ void inc_ids_release(struct inc_ids *ids)
 {
     inc_free(ids->ctx, ids->ids);
     inc_free(ids->ctx, ids->text);
+    inc_free(ids->ctx, ids->spare);
     inc_free(ids->ctx, ids->marks);
+    inc_free(ids->ctx, ids->symbols);
+    inc_free(ids->ctx, ids->heap);
     inc_ids_init(ids, ids->ctx);
 }
 
@@ -44,6 +47,11 @@ void inc_tokenizer_destroy(struct inc_tokenizer *tokenizer)
     for (int i = 0; i < 2; i++) {
         inc_pieces_fini(&sets[i]->pieces);
         inc_free(ctx, sets[i]->tokens);
+    }
+    for (size_t i = 0; i < INC_MAX_STEPS; i++) {
+        inc_free(ctx, tokenizer->normalizers[i].from);
+        inc_free(ctx, tokenizer->normalizers[i].to);
+        inc_free(ctx, tokenizer->splitters[i].pattern);
     }
     if (tokenizer->model_type != NULL) tokenizer->model_type->destroy(ctx, tokenizer->model);
     inc_free(ctx, tokenizer->prefix);
@@ -120,6 +128,46 @@ enum incise_status inc_tokenizer_load(const struct inc_ctx *ctx, const char *pat
 
 /* ---- parts that every file form adds ----------------------------------------------------------------------------- */
 
+struct inc_normalizer *inc_normalizer_add(struct inc_tokenizer *tokenizer, const char *label, inc_normalize_fn *run)
+{
+    if (tokenizer->n_normalizers == INC_MAX_STEPS) {
+        inc_fail(tokenizer->ctx, INCISE_ERROR_DATA, "%s: a normalizer of more than %d steps", label, INC_MAX_STEPS);
+        return NULL;
+    }
+    struct inc_normalizer *step = &tokenizer->normalizers[tokenizer->n_normalizers++];
+    step->run = run;
+    return step;
+}
+
+struct inc_splitter *inc_splitter_add(struct inc_tokenizer *tokenizer, const char *label, inc_split_fn *run)
+{
+    if (tokenizer->n_splitters == INC_MAX_STEPS) {
+        inc_fail(tokenizer->ctx, INCISE_ERROR_DATA, "%s: a pre_tokenizer of more than %d steps", label, INC_MAX_STEPS);
+        return NULL;
+    }
+    struct inc_splitter *step = &tokenizer->splitters[tokenizer->n_splitters++];
+    step->run = run;
+    return step;
+}
+
+/* Sets *text and *n to the normalized text, which lies in out->text unless there is no normalizer. */
+static enum incise_status normalize(const struct inc_tokenizer *tokenizer, struct inc_ids *out, const char **text,
+                                    size_t *n)
+{
+    for (size_t i = 0; i < tokenizer->n_normalizers; i++) {
+        char *spare = out->spare;
+        size_t capacity = out->spare_capacity;
+        out->spare = out->text; /* what this step reads, but for the first one */
+        out->spare_capacity = out->text_capacity;
+        out->text = spare;
+        out->text_capacity = capacity;
+        INC_TRY(tokenizer->normalizers[i].run(&tokenizer->normalizers[i], *text, *n, out));
+        *text = out->text;
+        *n = out->text_length;
+    }
+    return INCISE_OK;
+}
+
 enum incise_status inc_added_init(struct inc_tokenizer *tokenizer, size_t capacity)
 {
     struct inc_added_set *sets[] = {&tokenizer->raw, &tokenizer->normalized};
@@ -139,11 +187,7 @@ enum incise_status inc_added_add(struct inc_tokenizer *tokenizer, const char *la
     size_t n = strlen(content), index = set->pieces.count;
     enum incise_status status = INCISE_OK;
     inc_ids_init(&scratch, tokenizer->ctx);
-    if (normalized) {
-        status = tokenizer->normalize(tokenizer, content, n, &scratch);
-        content = scratch.text;
-        n = scratch.text_length;
-    }
+    if (normalized) status = normalize(tokenizer, &scratch, &content, &n);
     if (status == INCISE_OK && n == 0)
         status = inc_fail(tokenizer->ctx, INCISE_ERROR_DATA, "%s: added token %d is empty", label, token->id);
     if (status == INCISE_OK) status = inc_pieces_add(&set->pieces, label, content, n, (int32_t)index);
@@ -202,12 +246,18 @@ static enum incise_status append(struct inc_ids *out, const int32_t *ids, size_t
     return INCISE_OK;
 }
 
-enum incise_status inc_encode_word(struct inc_encoding *encoding, const char *word, size_t n, size_t chars)
+static enum incise_status split(struct inc_encoding *encoding, size_t step, const char *text, size_t n)
 {
     const struct inc_tokenizer *t = encoding->tokenizer;
-    INC_TRY(t->model_type->encode(t->model, word, n, chars, encoding->out));
+    if (step < t->n_splitters) return t->splitters[step].run(encoding, step, text, n);
+    INC_TRY(t->model_type->encode(t->model, text, n, encoding->out));
     cut(encoding);
     return INCISE_OK;
+}
+
+enum incise_status inc_split_next(struct inc_encoding *encoding, size_t step, const char *word, size_t n)
+{
+    return split(encoding, step + 1, word, n);
 }
 
 /* Start of the white space that ends at text + end, not before `from`. */
@@ -235,9 +285,11 @@ static size_t space_after(const char *text, size_t at, size_t n)
     return at;
 }
 
+typedef enum incise_status plain_fn(struct inc_encoding *encoding, const char *text, size_t n);
+
 /* Passes the text between the set's tokens to `plain` and appends their ids. Leftmost, then longest token wins. */
 static enum incise_status split_added(struct inc_encoding *encoding, const struct inc_added_set *set, const char *text,
-                                      size_t n, inc_split_fn *plain)
+                                      size_t n, plain_fn *plain)
 {
     struct inc_ids *out = encoding->out;
     size_t done = 0, space_end = 0; /* [.., space_end) of the last rstrip is known to be white space */
@@ -263,8 +315,24 @@ static enum incise_status split_added(struct inc_encoding *encoding, const struc
     return n > done && !out->truncated ? plain(encoding, text + done, n - done) : INCISE_OK;
 }
 
-/* Text without added tokens of the raw set. It is normalized in chunks that end before white space: nothing reaches
- * over it but added tokens of the normalized set. */
+/* Normalized text without added tokens. */
+static enum incise_status encode_normalized(struct inc_encoding *encoding, const char *text, size_t n)
+{
+    return split(encoding, 0, text, n);
+}
+
+/* May the text be cut at `at` (> 0)? */
+static bool cuttable(const struct inc_tokenizer *t, const char *text, size_t at)
+{
+    uint32_t before;
+    if (!((text[at] == ' ' && t->cut_at_space) || (text[at] == '\n' && t->cut_at_newline))) return false;
+    while (at > 0 && ((unsigned char)text[--at] & 0xc0) == 0x80) continue;
+    inc_utf8_decode(text + at, &before);
+    return !inc_is_space(before) && before != INC_SPACE_MARK;
+}
+
+/* Text without added tokens of the raw set. It is normalized in chunks, so that a long text that is cut early costs no
+ * more than its start. Only added tokens of the normalized set may reach over the end of a chunk. */
 static enum incise_status encode_plain(struct inc_encoding *encoding, const char *text, size_t n)
 {
     const struct inc_tokenizer *t = encoding->tokenizer;
@@ -273,10 +341,12 @@ static enum incise_status encode_plain(struct inc_encoding *encoding, const char
         size_t end = n;
         if (t->normalized.pieces.count == 0 && n - at > CHUNK) {
             end = at + CHUNK;
-            while (end < n && text[end] != ' ' && text[end] != '\n') end++;
+            while (end < n && !cuttable(t, text, end)) end++;
         }
-        INC_TRY(t->normalize(t, text + at, end - at, out));
-        INC_TRY(split_added(encoding, &t->normalized, out->text, out->text_length, t->split));
+        const char *normalized = text + at;
+        size_t length = end - at;
+        INC_TRY(normalize(t, out, &normalized, &length));
+        INC_TRY(split_added(encoding, &t->normalized, normalized, length, encode_normalized));
         at = end;
     }
     return INCISE_OK;

@@ -16,8 +16,14 @@ struct inc_ids {
     const struct inc_ctx *ctx;
     char *text;
     size_t text_length, text_capacity;
+    char *spare; /* `text` of the normalizer's step before */
+    size_t spare_capacity;
     uint32_t *marks;
     size_t n_marks, marks_capacity;
+    struct inc_bpe_symbol *symbols;
+    size_t symbols_capacity;
+    uint64_t *heap;
+    size_t heap_capacity;
 };
 
 void inc_ids_init(struct inc_ids *ids, const struct inc_ctx *ctx);

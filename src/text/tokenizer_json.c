@@ -2,10 +2,14 @@
 /* Hugging Face's tokenizer.json. Every part is checked; whatever is not known is an error that names it. */
 #include <string.h>
 
+#include "base/buffer.h"
+#include "base/size.h"
+#include "text/bpe.h"
 #include "text/tokenizer_parts.h"
 
 struct json_loader {
-    struct inc_json json;
+    struct inc_json json; /* without the model's bulk */
+    struct inc_model_source source;
     struct inc_tokenizer *tokenizer;
 };
 
@@ -38,53 +42,151 @@ static enum incise_status load_bert_normalizer(struct json_loader *l, json_t *se
     INC_TRY(inc_json_bool(&l->json, section, where, "lowercase", &lowercase));
     strip = lowercase; /* what null means */
     if (!json_is_null(accents)) INC_TRY(inc_json_bool(&l->json, section, where, "strip_accents", &strip));
-    inc_bert_normalizer_init(&l->tokenizer->bert, clean, chinese, strip, lowercase);
-    l->tokenizer->normalize = inc_bert_normalize_text;
+    struct inc_normalizer *step = inc_normalizer_add(l->tokenizer, l->json.label, inc_bert_normalize_text);
+    if (step == NULL) return INCISE_ERROR_DATA;
+    inc_bert_normalizer_init(&step->bert, clean, chinese, strip, lowercase);
+    return INCISE_OK;
+}
+
+static enum incise_status copy_text(const struct json_loader *l, const char *text, char **copy, size_t *n)
+{
+    *n = strlen(text);
+    *copy = inc_alloc(l->json.ctx, *n + 1);
+    if (*copy == NULL) return inc_fail_memory(l->json.ctx, *n + 1, "a string");
+    memcpy(*copy, text, *n + 1);
+    return INCISE_OK;
+}
+
+/* The text of "pattern": {"String": text}. */
+static enum incise_status get_pattern(const struct json_loader *l, json_t *section, const char *where,
+                                      const char **pattern)
+{
+    const json_t *object = json_object_get(section, "pattern");
+    *pattern = "";
+    INC_TRY(inc_json_string(&l->json, object, where, "String", pattern));
+    return **pattern != '\0' ? INCISE_OK : unsupported(l, where, "pattern that is no string or empty");
+}
+
+static enum incise_status load_replace(struct json_loader *l, json_t *section)
+{
+    const char *pattern, *content = "", *where = "normalizer";
+    INC_TRY(inc_json_only(&l->json, section, where, "type pattern content"));
+    INC_TRY(get_pattern(l, section, where, &pattern));
+    INC_TRY(inc_json_string(&l->json, section, where, "content", &content));
+    struct inc_normalizer *step = inc_normalizer_add(l->tokenizer, l->json.label, inc_replace_text);
+    if (step == NULL) return INCISE_ERROR_DATA;
+    INC_TRY(copy_text(l, pattern, &step->from, &step->n_from));
+    return copy_text(l, content, &step->to, &step->n_to);
+}
+
+static enum incise_status load_bert_split(struct json_loader *l, json_t *section)
+{
+    INC_TRY(inc_json_only(&l->json, section, "pre_tokenizer", "type"));
+    return inc_splitter_add(l->tokenizer, l->json.label, inc_bert_split) != NULL ? INCISE_OK : INCISE_ERROR_DATA;
+}
+
+static enum incise_status load_split(struct json_loader *l, json_t *section)
+{
+    const char *pattern, *behavior = "", *where = "pre_tokenizer";
+    bool invert = false;
+    INC_TRY(inc_json_only(&l->json, section, where, "type pattern behavior invert"));
+    INC_TRY(get_pattern(l, section, where, &pattern));
+    INC_TRY(inc_json_string(&l->json, section, where, "behavior", &behavior));
+    INC_TRY(inc_json_bool(&l->json, section, where, "invert", &invert));
+    if (invert) return unsupported(l, where, "Split with invert");
+    if (strcmp(behavior, "MergedWithPrevious") != 0) return unsupported(l, "behavior of Split", behavior);
+    struct inc_splitter *step = inc_splitter_add(l->tokenizer, l->json.label, inc_split_string);
+    if (step == NULL) return INCISE_ERROR_DATA;
+    return copy_text(l, pattern, &step->pattern, &step->n_pattern);
+}
+
+struct step_type {
+    const char *name;
+    enum incise_status (*load)(struct json_loader *l, json_t *section);
+};
+
+static const struct step_type normalizer_types[] = {
+    {"BertNormalizer", load_bert_normalizer}, {"Replace", load_replace}, {NULL, NULL}};
+static const struct step_type splitter_types[] = {
+    {"BertPreTokenizer", load_bert_split}, {"Split", load_split}, {NULL, NULL}};
+
+static enum incise_status load_step(struct json_loader *l, const char *key, const struct step_type *types,
+                                    json_t *section)
+{
+    const char *type = "";
+    if (!json_is_object(section))
+        return inc_fail(l->json.ctx, INCISE_ERROR_DATA, "%s: '%s' is not an object", l->json.label, key);
+    INC_TRY(inc_json_string(&l->json, section, key, "type", &type));
+    for (; types->name != NULL; types++) {
+        if (strcmp(types->name, type) == 0) return types->load(l, section);
+    }
+    return unsupported(l, key, type);
+}
+
+/* null, one step, or {"type": "Sequence", `list`: [steps]}. */
+static enum incise_status load_steps(struct json_loader *l, const char *key, const char *list,
+                                     const struct step_type *types)
+{
+    json_t *section = json_object_get(l->json.root, key), *steps, *step;
+    const json_t *type = json_object_get(section, "type");
+    size_t i;
+    if (section == NULL || json_is_null(section)) return INCISE_OK;
+    if (!json_is_string(type) || strcmp(json_string_value(type), "Sequence") != 0)
+        return load_step(l, key, types, section);
+    INC_TRY(inc_json_only(&l->json, section, key, list[0] == 'n' ? "type normalizers" : "type pretokenizers"));
+    steps = json_object_get(section, list);
+    if (!json_is_array(steps)) return unsupported(l, key, "Sequence without a list");
+    json_array_foreach(steps, i, step) INC_TRY(load_step(l, key, types, step));
     return INCISE_OK;
 }
 
 static enum incise_status load_normalizer(struct json_loader *l)
 {
-    static const struct {
-        const char *name;
-        enum incise_status (*load)(struct json_loader *l, json_t *section);
-    } types[] = {{"BertNormalizer", load_bert_normalizer}};
-    json_t *section;
-    const char *type;
-    INC_TRY(get_section(l, "normalizer", &section, &type));
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        if (strcmp(types[i].name, type) == 0) return types[i].load(l, section);
-    }
-    return unsupported(l, "normalizer", type);
+    return load_steps(l, "normalizer", "normalizers", normalizer_types);
 }
 
 static enum incise_status load_pre_tokenizer(struct json_loader *l)
 {
-    static const struct {
-        const char *name;
-        inc_split_fn *split;
-    } types[] = {{"BertPreTokenizer", inc_bert_split}};
-    json_t *section;
-    const char *type;
-    INC_TRY(get_section(l, "pre_tokenizer", &section, &type));
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        if (strcmp(types[i].name, type) != 0) continue;
-        l->tokenizer->split = types[i].split;
-        return inc_json_only(&l->json, section, "pre_tokenizer", "type");
+    return load_steps(l, "pre_tokenizer", "pretokenizers", splitter_types);
+}
+
+enum incise_status inc_vocab_read(const struct inc_model_source *source, inc_vocab_fn *add, void *user)
+{
+    struct inc_json_pull pull;
+    bool more;
+    if (source->vocab.text == NULL)
+        return inc_fail(source->json->ctx, INCISE_ERROR_DATA, "%s: model: no 'vocab'", source->json->label);
+    inc_json_pull_init(&pull, source->json->ctx, source->json->label, &source->vocab);
+    enum incise_status status = inc_json_pull_open(&pull, INC_JSON_OBJECT);
+    while (status == INCISE_OK) {
+        const char *piece;
+        char kept[INC_PIECE_MAX];
+        size_t n;
+        int64_t id;
+        status = inc_json_pull_next(&pull, &more);
+        if (status != INCISE_OK || !more) break;
+        status = inc_json_pull_key(&pull, &piece, &n);
+        if (status == INCISE_OK && n > sizeof kept) status = inc_json_pull_fail(&pull, "token of %zu bytes", n);
+        if (status == INCISE_OK) {
+            memcpy(kept, piece, n);
+            status = inc_json_pull_int(&pull, 0, INC_MAX_TOKEN_ID, &id);
+        }
+        if (status == INCISE_OK) status = add(user, source->json->label, kept, n, (int32_t)id);
     }
-    return unsupported(l, "pre_tokenizer", type);
+    inc_json_pull_fini(&pull);
+    return status;
 }
 
 static enum incise_status load_model(struct json_loader *l)
 {
-    static const struct inc_model_type *const types[] = {&inc_wordpiece_type};
-    json_t *section;
+    static const struct inc_model_type *const types[] = {&inc_wordpiece_type, &inc_bpe_type};
     const char *type;
-    INC_TRY(get_section(l, "model", &section, &type));
+    INC_TRY(get_section(l, "model", &l->source.section, &type));
+    l->source.json = &l->json;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (strcmp(types[i]->name, type) != 0) continue;
         l->tokenizer->model_type = types[i];
-        return types[i]->load(&l->json, section, &l->tokenizer->model);
+        return types[i]->load(&l->source, &l->tokenizer->model);
     }
     return unsupported(l, "model", type);
 }
@@ -217,6 +319,21 @@ static enum incise_status load_lengths(struct json_loader *l)
     return INCISE_OK;
 }
 
+/* Only what is known to be safe; without it a text is normalized as a whole. */
+static void decide_cuts(struct inc_tokenizer *t)
+{
+    const struct inc_normalizer *first = &t->normalizers[0];
+    inc_split_fn *split = t->n_splitters > 0 ? t->splitters[0].run : NULL;
+    bool marks = t->n_normalizers == 1 && first->run == inc_replace_text && strcmp(first->from, " ") == 0 &&
+                 strcmp(first->to, INC_SPACE_MARK_UTF8) == 0;
+    if (split == inc_bert_split) {
+        t->cut_at_space = t->cut_at_newline = t->n_normalizers == 1 && first->run == inc_bert_normalize_text;
+    } else if (marks && t->model_type == &inc_bpe_type && inc_bpe_cuts_at_marks(t->model)) {
+        bool blank = split == inc_split_string && t->n_splitters == 1 && strcmp(t->splitters[0].pattern, " ") == 0;
+        t->cut_at_space = split == NULL || blank;
+    }
+}
+
 static enum incise_status load_all(struct json_loader *l)
 {
     static enum incise_status (*const parts[])(struct json_loader *l) = {
@@ -226,15 +343,80 @@ static enum incise_status load_all(struct json_loader *l)
         inc_json_only(&l->json, l->json.root, "tokenizer",
                       "version truncation padding added_tokens normalizer pre_tokenizer post_processor decoder model"));
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) INC_TRY(parts[i](l));
+    decide_cuts(l->tokenizer);
     return inc_tokenizer_finish(l->tokenizer, l->json.label);
+}
+
+/* ---- the model's bulk, which is not for jansson ------------------------------------------------------------------ */
+
+/* Passes the "model" object; copies the text from *done on to `rest`, with 0 for vocab and merges. */
+static enum incise_status split_model(struct inc_json_pull *pull, struct inc_model_source *source,
+                                      struct inc_buffer *rest, const char **done)
+{
+    bool more;
+    INC_TRY(inc_json_pull_open(pull, INC_JSON_OBJECT));
+    for (;;) {
+        const char *key;
+        size_t n;
+        struct inc_json_span span;
+        INC_TRY(inc_json_pull_next(pull, &more));
+        if (!more) return INCISE_OK;
+        INC_TRY(inc_json_pull_key(pull, &key, &n));
+        bool vocab = n == 5 && memcmp(key, "vocab", n) == 0, merges = n == 6 && memcmp(key, "merges", n) == 0;
+        INC_TRY(inc_json_pull_skip(pull, &span));
+        if (!vocab && !merges) continue;
+        *(vocab ? &source->vocab : &source->merges) = span;
+        inc_buffer_append(rest, *done, (size_t)(span.text - *done));
+        inc_buffer_puts(rest, "0");
+        *done = span.text + span.length;
+    }
+}
+
+static enum incise_status split_document(struct inc_json_pull *pull, struct inc_model_source *source,
+                                         struct inc_buffer *rest)
+{
+    const char *done = pull->at;
+    bool more;
+    INC_TRY(inc_json_pull_open(pull, INC_JSON_OBJECT));
+    for (;;) {
+        const char *key;
+        size_t n;
+        struct inc_json_span span;
+        INC_TRY(inc_json_pull_next(pull, &more));
+        if (!more) break;
+        INC_TRY(inc_json_pull_key(pull, &key, &n));
+        bool model = n == 5 && memcmp(key, "model", n) == 0;
+        if (model && inc_json_pull_kind(pull) == INC_JSON_OBJECT)
+            INC_TRY(split_model(pull, source, rest, &done));
+        else
+            INC_TRY(inc_json_pull_skip(pull, &span));
+    }
+    INC_TRY(inc_json_pull_end(pull));
+    inc_buffer_append(rest, done, (size_t)(pull->end - done));
+    return inc_buffer_check(rest);
+}
+
+static enum incise_status parse(struct json_loader *l, const struct inc_ctx *ctx, const char *label, const char *text,
+                                size_t length)
+{
+    const struct inc_json_span document = {text, length, text, 0};
+    struct inc_json_pull pull;
+    struct inc_buffer rest;
+    inc_buffer_init(&rest, ctx);
+    inc_json_pull_init(&pull, ctx, label, &document);
+    enum incise_status status = split_document(&pull, &l->source, &rest);
+    if (status == INCISE_OK) status = inc_json_parse(ctx, label, rest.data, rest.length, &l->json);
+    inc_json_pull_fini(&pull);
+    inc_buffer_fini(&rest);
+    return status;
 }
 
 enum incise_status inc_tokenizer_load_json(const struct inc_ctx *ctx, const char *label, const void *text,
                                            size_t length, struct inc_tokenizer **tokenizer)
 {
-    struct json_loader l;
+    struct json_loader l = {0};
     *tokenizer = NULL;
-    INC_TRY(inc_json_parse(ctx, label, text, length, &l.json));
+    INC_TRY(parse(&l, ctx, label, text, length));
     enum incise_status status = inc_tokenizer_create(ctx, &l.tokenizer);
     if (status == INCISE_OK) status = load_all(&l);
     inc_json_release(&l.json);

@@ -76,9 +76,11 @@ static enum incise_status load_all(struct inc_tokenizer *t, const char *label, c
 {
     const char *specials[] = {s->cls, s->sep, s->pad, s->unknown, s->mask};
     enum { CLS, SEP, PAD, N_SPECIALS = 5 };
-    inc_bert_normalizer_init(&t->bert, true, s->chinese, s->strip_accents, s->lowercase);
-    t->normalize = inc_bert_normalize_text;
-    t->split = inc_bert_split;
+    inc_bert_normalizer_init(&t->normalizers[0].bert, true, s->chinese, s->strip_accents, s->lowercase);
+    t->normalizers[0].run = inc_bert_normalize_text;
+    t->splitters[0].run = inc_bert_split;
+    t->n_normalizers = t->n_splitters = 1;
+    t->cut_at_space = t->cut_at_newline = true;
     INC_TRY(load_entries(t, label, text, length, s->unknown));
     INC_TRY(inc_added_init(t, N_SPECIALS));
     for (int i = 0; i < N_SPECIALS; i++) {

@@ -35,27 +35,28 @@ enum incise_status inc_wordpiece_finish(struct inc_wordpiece *model, const char 
                     unknown);
 }
 
-static enum incise_status load(const struct inc_json *json, json_t *section, void **model)
+static enum incise_status add_piece(void *user, const char *label, const char *piece, size_t n, int32_t id)
 {
-    const char *unknown = "[UNK]", *prefix = "##", *piece;
+    return inc_wordpiece_add(user, label, piece, n, id);
+}
+
+static enum incise_status load(const struct inc_model_source *source, void **model)
+{
+    const char *unknown = "[UNK]", *prefix = "##";
     int64_t max_chars = 100;
-    json_t *vocab = json_object_get(section, "vocab"), *value;
+    const struct inc_json *json = source->json;
+    json_t *section = source->section;
     struct inc_wordpiece *wordpiece;
     INC_TRY(inc_json_only(json, section, "model",
                           "type unk_token continuing_subword_prefix max_input_chars_per_word vocab"));
     INC_TRY(inc_json_string(json, section, "model", "unk_token", &unknown));
     INC_TRY(inc_json_string(json, section, "model", "continuing_subword_prefix", &prefix));
     INC_TRY(inc_json_int(json, section, "model", "max_input_chars_per_word", 0, INC_WORDPIECE_MAX_CHARS, &max_chars));
-    if (!json_is_object(vocab)) return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: model: no 'vocab'", json->label);
     enum incise_status status =
-        inc_wordpiece_create(json->ctx, json_object_size(vocab), prefix, (size_t)max_chars, &wordpiece);
+        inc_wordpiece_create(json->ctx, source->vocab.members, prefix, (size_t)max_chars, &wordpiece);
     *model = wordpiece;
     INC_TRY(status);
-    json_object_foreach(vocab, piece, value) {
-        if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > INC_MAX_TOKEN_ID)
-            return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: model: token '%.64s' has a bad id", json->label, piece);
-        INC_TRY(inc_wordpiece_add(wordpiece, json->label, piece, strlen(piece), (int32_t)json_integer_value(value)));
-    }
+    INC_TRY(inc_vocab_read(source, add_piece, wordpiece));
     return inc_wordpiece_finish(wordpiece, json->label, unknown);
 }
 
@@ -76,11 +77,19 @@ static enum incise_status push(struct inc_ids *out, int32_t id)
     return INCISE_OK;
 }
 
-static enum incise_status encode(const void *model, const char *word, size_t n, size_t chars, struct inc_ids *out)
+static size_t count_chars(const char *text, size_t n)
+{
+    size_t chars = 0;
+    for (size_t i = 0; i < n; i++) chars += ((unsigned char)text[i] & 0xc0) != 0x80;
+    return chars;
+}
+
+static enum incise_status encode(const void *model, const char *word, size_t n, struct inc_ids *out)
 {
     const struct inc_wordpiece *wordpiece = model;
     size_t start = out->count, at = 0;
-    if (chars > wordpiece->max_chars) return push(out, wordpiece->unknown);
+    if (n > wordpiece->max_chars && count_chars(word, n) > wordpiece->max_chars)
+        return push(out, wordpiece->unknown);
     while (at < n) {
         int32_t id;
         size_t length =
