@@ -68,7 +68,7 @@ prune() { "$incise" prune m -o out --pattern block:32x32 --sparsity 0.5 "$@"; }
 quantize() { "$incise" quantize m -o out "$@"; }
 # shellcheck disable=SC2046
 run() { "$incise" run m $(inputs) -o out "$@"; }
-inspect() { "$incise" inspect m "$@"; }
+inspect() { "$incise" inspect m; }
 
 every() { # CODE REGEX [COMMAND...]: each command on `m`
     local command
@@ -151,6 +151,94 @@ every 65 "openvino_model.xml[:0-9]*: .*$query"
 model bert-int4-asym # 64 inputs in groups of 32, of which only 48 are wanted
 edit "/name=\"$query\"/,/<\/layer>/{s/64, 2, 32/64, 3, 32/;s/size=\"2048\"/size=\"3072\"/;s/<dim>2</<dim>3</}"
 every 65 "openvino_model.xml[:0-9]*: .*$query"
+
+# linear: ids -> a table [2, K] of 1.0 -> MatMul with W[32, K], all 127, minus a zero point, times 2^-10.
+layer() { # ID NAME TYPE OPSET DATA INPUT_PORTS OUTPUT_PRECISION OUTPUT_DIMS: ports and dims in words, inputs as "d,d"
+    local port=0 dims dim
+    echo "<layer id=\"$1\" name=\"$2\" type=\"$3\" version=\"opset$4\"><data $5 />"
+    if [ -n "$6" ]; then
+        echo '<input>'
+        for dims in $6; do
+            echo "<port id=\"$port\" precision=\"FP32\">"
+            for dim in ${dims//,/ }; do [ "$dim" = scalar ] || echo "<dim>$dim</dim>"; done
+            echo '</port>'
+            port=$((port + 1))
+        done
+        echo '</input>'
+    fi
+    [ "$3" = Result ] || {
+        echo "<output><port id=\"$port\" precision=\"$7\" names=\"$2\">"
+        for dim in $8; do echo "<dim>$dim</dim>"; done
+        echo '</port></output>'
+    }
+    echo '</layer>'
+}
+fill() { head -c "$2" /dev/zero | tr '\0' "\\$1"; } # OCTAL BYTES
+printf '\0\0\200\077' >ones # 1.0 in float
+while [ "$(stat -c %s ones)" -lt 640000 ]; do cat ones ones >twice && mv twice ones; done
+linear() { # K W_TYPE ZERO_TYPE ZERO_IN_OCTAL
+    local k=$1 rows=32 w f
+    w=$((8 * k))
+    f=$((w + rows * k))
+    rm -rf m
+    mkdir m
+    {
+        head -c $w ones
+        fill 177 $((rows * k))
+        fill "$4" 4
+        printf '\0\0\200\072\0\0\0\0' # 2^-10 as float; 0 as i32
+    } >m/openvino_model.bin
+    {
+        echo '<?xml version="1.0"?><net name="wide" version="11"><layers>'
+        layer 0 ids Parameter 1 'shape="?,?" element_type="i64"' '' I64 '-1 -1'
+        layer 1 table Const 1 "element_type=\"f32\" shape=\"2, $k\" offset=\"0\" size=\"$w\"" '' FP32 "2 $k"
+        layer 2 axis Const 1 "element_type=\"i32\" shape=\"\" offset=\"$((f + 8))\" size=\"4\"" '' I32 ''
+        layer 3 look Gather 8 'batch_dims="0"' "2,$k -1,-1 scalar" FP32 "-1 -1 $k"
+        layer 4 weight Const 1 "element_type=\"$2\" shape=\"$rows, $k\" offset=\"$w\" size=\"$((rows * k))\"" '' "${2^^}" "$rows $k"
+        layer 5 float Convert 1 'destination_type="f32"' "$rows,$k" FP32 "$rows $k"
+        layer 6 zero Const 1 "element_type=\"$3\" shape=\"1, 1\" offset=\"$f\" size=\"1\"" '' "${3^^}" '1 1'
+        layer 7 zero_float Convert 1 'destination_type="f32"' 1,1 FP32 '1 1'
+        layer 8 minus Subtract 1 'auto_broadcast="numpy"' "$rows,$k 1,1" FP32 "$rows $k"
+        layer 9 scale Const 1 "element_type=\"f32\" shape=\"1, 1\" offset=\"$((f + 4))\" size=\"4\"" '' FP32 '1 1'
+        layer 10 times Multiply 1 'auto_broadcast="numpy"' "$rows,$k 1,1" FP32 "$rows $k"
+        layer 11 product MatMul 1 'transpose_a="false" transpose_b="true"' "-1,-1,$k $rows,$k" FP32 "-1 -1 $rows"
+        layer 12 last Result 1 '' "-1,-1,$rows" '' ''
+        echo '</layers><edges>'
+        while read -r from out to in; do
+            echo "<edge from-layer=\"$from\" from-port=\"$out\" to-layer=\"$to\" to-port=\"$in\" />"
+        done <<<'1 0 3 0
+0 0 3 1
+2 0 3 2
+4 0 5 0
+5 1 8 0
+6 0 7 0
+7 1 8 1
+8 2 10 0
+9 0 10 1
+3 3 11 0
+10 2 11 1
+11 2 12 0'
+        echo '</edges></net>'
+    } >m/openvino_model.xml
+    printf "\x93NUMPY\x01\x00\x76\x00%-117s\n%b" "{'descr': '<i8', 'fortran_order': False, 'shape': (1, 2), }" \
+        '\0\0\0\0\0\0\0\0\01\0\0\0\0\0\0\0' >m/input_1x7_ids.npy
+}
+
+# More inputs than 32-bit sums of products hold: right, or refused; 127 * 80000 / 1024 everywhere.
+linear 80000 i8 i8 0
+for options in '--compute float' '--compute int8' '--compute int8 --isa avx2' '--compute int8 --isa scalar'; do
+    # shellcheck disable=SC2086
+    run $options >stdout 2>stderr || fail "80000 inputs with $options"
+    checks=$((checks + 1))
+    od -An -v -tf4 -w4 -j128 out/0_*.npy |
+        awk '{ n++; if ($1 < 9900 || $1 > 9950) bad++ } END { exit !(n == 64 && bad == 0) }' ||
+        fail "80000 inputs with $options: a wrong product"
+    rm -rf out
+done
+linear 64 i8 u8 310 # zero point 200 of i8 weights
+every 65 'openvino_model.xml[:0-9]*: .*weight.*zero point 0 is 200' "$integer"
+linear 64 u8 i8 377 # -1 of u8
+every 65 'openvino_model.xml[:0-9]*: .*weight.*zero point 0 is -1' "$integer"
 
 # ---- FakeQuantize
 range=Add_42353_0_0/nncf_smooth_quant/fq_output_0/input
