@@ -10,6 +10,7 @@
 
 static char last_error[4096];
 static atomic_size_t fail_after = SIZE_MAX;
+static atomic_bool fail_once;
 static atomic_size_t live_allocations;
 
 /* Takes one from the budget of allocations that still succeed; false once it is used up. */
@@ -17,7 +18,10 @@ static bool take_allocation(void)
 {
     size_t left = atomic_load(&fail_after);
     while (left != SIZE_MAX) {
-        if (left == 0) return false;
+        if (left == 0) {
+            if (atomic_load(&fail_once)) atomic_store(&fail_after, SIZE_MAX);
+            return false;
+        }
         if (atomic_compare_exchange_weak(&fail_after, &left, left - 1)) break;
     }
     return true;
@@ -68,6 +72,13 @@ void test_clear_error(void)
 
 void test_fail_after(size_t n)
 {
+    atomic_store(&fail_once, false);
+    atomic_store(&fail_after, n);
+}
+
+void test_fail_once_after(size_t n)
+{
+    atomic_store(&fail_once, true);
     atomic_store(&fail_after, n);
 }
 

@@ -13,11 +13,13 @@
 #include "base/context.h"
 
 /* A context whose errors are kept (test_last_error) instead of printed. Its allocator is malloc and can be told to
- * fail: test_fail_after(n) lets n allocations succeed and fails all later ones; SIZE_MAX switches that off. */
+ * fail: test_fail_after(n) lets n allocations succeed and fails all later ones, test_fail_once_after(n) only the next;
+ * SIZE_MAX switches that off. */
 const struct inc_ctx *test_ctx(void);
 const char *test_last_error(void);
 void test_clear_error(void);
 void test_fail_after(size_t n);
+void test_fail_once_after(size_t n);
 size_t test_live_allocations(void); /* not yet freed: 0 at the end of a test means no leak */
 
 /* Deterministic random numbers (splitmix64); the seed is INCISE_SEED or 1, printed on the first call. */
