@@ -13,7 +13,7 @@ static const struct {
     size_t stride;
 } models[] = {
     {"bert-f16", INC_INTEGER_NONE, 1},
-    {"bert-int8-asym", INC_INTEGER_ALL, 3},
+    {"bert-int8-asym", INC_INTEGER_ALL, 5},
     {"bert-static-int8", INC_INTEGER_AS_WRITTEN, 7},
     {"gemma", INC_INTEGER_NONE, 131},
 };
