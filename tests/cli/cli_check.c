@@ -55,22 +55,32 @@ static int check_json(char **keys, int n)
     return values > 0 ? 0 : complain("no JSON", "");
 }
 
-static int check_close(int argc, char **argv)
+static bool read_array(const char *path, struct inc_tensor *tensor)
 {
-    struct inc_tensor a, b, mask;
-    if (argc < 3 || inc_npy_read(test_ctx(), argv[0], SIZE_MAX, &a) != INCISE_OK ||
-        inc_npy_read(test_ctx(), argv[1], SIZE_MAX, &b) != INCISE_OK ||
-        (argc > 3 && inc_npy_read(test_ctx(), argv[3], SIZE_MAX, &mask) != INCISE_OK))
-        return complain("cannot compare:", test_last_error());
-    double difference = test_difference(&a, &b, argc > 3 ? &mask : NULL);
-    if (difference <= strtod(argv[2], NULL)) return 0;
-    printf("difference %.2g > %s\n", difference, argv[2]);
-    return 1;
+    return path == NULL || inc_npy_read(test_ctx(), path, SIZE_MAX, tensor) == INCISE_OK;
+}
+
+static int check_close(const char *a_path, const char *b_path, const char *limit, const char *mask_path)
+{
+    struct inc_tensor a = {0}, b = {0}, mask = {0};
+    int bad = 0;
+    if (!read_array(a_path, &a) || !read_array(b_path, &b) || !read_array(mask_path, &mask)) {
+        bad = complain("cannot compare:", test_last_error());
+    } else {
+        double difference = test_difference(&a, &b, mask_path != NULL ? &mask : NULL);
+        bad = !(difference <= strtod(limit, NULL));
+        if (bad) printf("difference %.2g > %s\n", difference, limit);
+    }
+    inc_tensor_release(test_ctx(), &a);
+    inc_tensor_release(test_ctx(), &b);
+    inc_tensor_release(test_ctx(), &mask);
+    return bad;
 }
 
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "json") == 0) return check_json(argv + 2, argc - 2);
-    if (argc > 1 && strcmp(argv[1], "close") == 0) return check_close(argc - 2, argv + 2);
+    if (argc > 1 && strcmp(argv[1], "close") == 0 && argc > 4)
+        return check_close(argv[2], argv[3], argv[4], argc > 5 ? argv[5] : NULL);
     return complain("usage: cli_check json|close", "");
 }

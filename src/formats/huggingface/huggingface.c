@@ -92,7 +92,7 @@ static enum incise_status build(struct inc_hf_builder *b, const struct inc_hf_fa
 static enum incise_status read_model(const struct inc_ctx *ctx, const char *folder, const struct inc_json *config,
                                      struct inc_graph **graph)
 {
-    const struct inc_hf_family *family;
+    const struct inc_hf_family *family = NULL;
     struct inc_hf_builder b = {.ctx = ctx};
     INC_TRY(find_family(config, &family));
     enum incise_status status = inc_hf_weights_open(ctx, folder, &b.weights);
