@@ -83,6 +83,27 @@ static enum incise_status check_target(const struct inc_ctx *ctx, const char *pa
     return INCISE_OK;
 }
 
+/* The first free name `path`.tmp.PID[.n]. A killed process may have left some behind, and a container gives the same PID
+ * to each of its processes. */
+static enum incise_status make_temporary(struct inc_output *out)
+{
+    enum { MAX_LEFT_BEHIND = 1000 };
+    for (int n = 0; n < MAX_LEFT_BEHIND; n++) {
+        char suffix[48];
+        int length = snprintf(suffix, sizeof suffix, ".tmp.%ld", (long)getpid());
+        if (n > 0) snprintf(suffix + length, sizeof suffix - (size_t)length, ".%d", n);
+        out->temp = join(out->ctx, out->path, suffix, "");
+        if (out->temp == NULL) return INCISE_ERROR_MEMORY;
+        if (mkdir(out->temp, 0777) == 0) return INCISE_OK;
+        if (errno != EEXIST || n + 1 == MAX_LEFT_BEHIND) break;
+        inc_free(out->ctx, out->temp);
+    }
+    enum incise_status status = inc_fail(out->ctx, errno_status(), "%s: %s", out->temp, strerror(errno));
+    inc_free(out->ctx, out->temp);
+    out->temp = NULL;
+    return status;
+}
+
 enum incise_status inc_output_begin(const struct inc_ctx *ctx, const char *path, bool force, struct inc_output *out)
 {
     memset(out, 0, sizeof *out);
@@ -97,18 +118,7 @@ enum incise_status inc_output_begin(const struct inc_ctx *ctx, const char *path,
     clean[length] = '\0';
     out->path = clean;
     enum incise_status status = check_target(ctx, clean, force);
-    if (status == INCISE_OK) {
-        char suffix[32];
-        snprintf(suffix, sizeof suffix, ".tmp.%ld", (long)getpid());
-        out->temp = join(ctx, clean, suffix, "");
-        if (out->temp == NULL) {
-            status = INCISE_ERROR_MEMORY;
-        } else if (mkdir(out->temp, 0777) != 0) {
-            status = inc_fail(ctx, errno_status(), "%s: %s", out->temp, strerror(errno));
-            inc_free(ctx, out->temp);
-            out->temp = NULL;
-        }
-    }
+    if (status == INCISE_OK) status = make_temporary(out);
     if (status != INCISE_OK) inc_output_discard(out);
     return status;
 }

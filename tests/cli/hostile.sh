@@ -29,7 +29,7 @@ expect() {
     [ $got -eq "$code" ] || fail "exit $got, not $code: ${*//$incise/incise}"
     [[ $(<stderr) =~ $regex ]] || fail "no '$regex' in the message of ${*//$incise/incise}"
     [ "$code" -eq 0 ] || [ ! -e out ] || fail "out exists after ${*//$incise/incise}"
-    ! compgen -G '*.tmp.*' >left || fail "left behind by ${*//$incise/incise}: $(<left)"
+    ! compgen -G '*.tmp.*' >leftovers || fail "left behind by ${*//$incise/incise}: $(<leftovers)"
     rm -rf out ./*.tmp.*
 }
 
@@ -356,7 +356,10 @@ for ((i = 0; i < 20; i++)); do
         rm -r out
     fi
 done
-prune >stdout 2>stderr && diff -r expected out || fail "the run after a killed one"
+rm -rf ./*.tmp.*
+mkdir left
+expect 0 '' bash -c 'mkdir "left/out.tmp.$$" "left/out.tmp.$$.1" && exec "$0" prune m -o left/out --pattern block:32x32 --sparsity 0.5' "$incise"
+diff -r expected left/out || fail "a run with the process id of a killed one"
 
 echo "$checks checks, $failed failed"
 [ $failed -eq 0 ]
