@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* needs: folded constants. gives: ScaledDotProductAttention for attention that is written out, as older exporters do:
  *
- *   MatMul(q, k^T) -> [Multiply or Divide by a number] -> [Add mask | Select(mask)] -> SoftMax -> MatMul(., v)
+ *   MatMul(q, k^T) -> [Multiply or Divide by a number] -> [Add bias] -> [Add mask | Select(mask)] -> SoftMax -> MatMul(., v)
  *
  * A row from which a mask of -inf hides everything is NaN in the file; it is 0 afterwards. */
 #include <math.h>
@@ -13,6 +13,7 @@ struct written_out {
     struct inc_node *scores; /* MatMul(q, k^T) */
     double scale;
     struct inc_value *mask; /* NULL: none */
+    struct inc_value *bias; /* added to an additive mask; NULL: none */
     bool hides;             /* the mask is boolean, and true where keys are hidden */
 };
 
@@ -25,14 +26,14 @@ static struct inc_value *before_broadcast(struct inc_value *mask)
     return mask;
 }
 
-/* What `value` adds a mask to; `value` itself if it adds none. */
-static struct inc_value *take_added_mask(struct inc_value *value, struct written_out *w)
+/* What `value` adds *mask to; `value` itself, and *mask as it was, if it adds none. */
+static struct inc_value *take_added(struct inc_value *value, struct inc_value **mask)
 {
     const struct inc_node *add = inc_made_by(value, INC_OP_ADD);
     for (int i = 0; i < 2 && add != NULL; i++)
         if (add->inputs[i]->node->mark == 1 && add->inputs[1 - i]->node->mark == 0 &&
             inc_same_shape(add->inputs[i], value)) {
-            w->mask = add->inputs[1 - i];
+            *mask = add->inputs[1 - i];
             return add->inputs[i];
         }
     return value;
@@ -83,7 +84,8 @@ static bool is_written_out(const struct inc_node *product, struct written_out *w
     if (softmax->op != INC_OP_SOFTMAX && softmax->op != INC_OP_SOFTMAX1) return false;
     int64_t axis = inc_attr_int(softmax, "axis");
     if (axis != -1 && axis != 3) return false;
-    struct inc_value *value = take_added_mask(softmax->inputs[0], w);
+    struct inc_value *value = take_added(softmax->inputs[0], &w->mask);
+    if (w->mask != NULL) value = take_added(value, &w->bias);
     if (w->mask == NULL) value = take_selected_mask(value, w);
     value = take_scale(value, w);
     w->scores = value->node;
@@ -105,6 +107,11 @@ static struct inc_value *mask_operand(struct inc_graph *graph, const struct writ
 {
     if (w->mask == NULL) return inc_add_float(graph, w->scores->outputs[0].type, 0, before);
     struct inc_value *mask = before_broadcast(w->mask);
+    if (w->bias != NULL) {
+        struct inc_value *terms[] = {mask, before_broadcast(w->bias)};
+        struct inc_node *sum = inc_graph_add(graph, INC_OP_ADD, NULL, terms, 2, before);
+        return sum == NULL ? NULL : &sum->outputs[0];
+    }
     if (!w->hides) return mask;
     struct inc_node *visible = inc_graph_add(graph, INC_OP_LOGICAL_NOT, NULL, &mask, 1, before);
     return visible == NULL ? NULL : &visible->outputs[0];

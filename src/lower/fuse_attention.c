@@ -45,18 +45,25 @@ static bool attention_scale(const struct inc_node *node, double *scale)
     return width > 0;
 }
 
-/* What the node's mask lets through; *proved is false if only evaluating it tells. */
+/* What the node's mask lets through; *proved is false if only evaluating it tells. One side of a sum may be proved alone:
+ * *bias is then the other side, else NULL. */
 static enum incise_status form_of(struct inc_lowering *lowering, struct proofs *proofs, const struct inc_node *node,
-                                  bool *proved, struct inc_mask_form *form)
+                                  bool *proved, struct inc_mask_form *form, struct inc_value **bias)
 {
     const struct proof *proof;
     double number;
     *proved = true;
+    *bias = NULL;
     *form = (struct inc_mask_form){.causal = inc_attr_bool(node, "causal")};
     if (form->causal || node->n_inputs < 4) return INCISE_OK;
     const struct inc_value *mask = node->inputs[3];
+    const struct inc_node *sum = inc_made_by(mask, INC_OP_ADD);
     if (inc_type_is_float(mask->type) && inc_const_scalar(mask, &number) && number == 0) return INCISE_OK;
     INC_TRY(prove_once(lowering, proofs, mask, &proof));
+    for (int i = 0; i < 2 && sum != NULL && !proof->proved; i++) {
+        INC_TRY(prove_once(lowering, proofs, sum->inputs[i], &proof));
+        if (proof->proved) *bias = sum->inputs[1 - i];
+    }
     *proved = proof->proved;
     *form = proof->form;
     return INCISE_OK;
@@ -68,9 +75,10 @@ static enum incise_status find_padding(struct inc_lowering *lowering, struct pro
     const struct inc_node *former = NULL;
     for (const struct inc_node *node = lowering->graph->first; node != NULL; node = node->next) {
         struct inc_mask_form form;
+        struct inc_value *bias;
         bool proved;
         if (node->op != INC_OP_SDPA) continue;
-        INC_TRY(form_of(lowering, proofs, node, &proved, &form));
+        INC_TRY(form_of(lowering, proofs, node, &proved, &form, &bias));
         if (!proved || form.padding == NULL || (former != NULL && form.padding != lowering->mask)) {
             lowering->mask = NULL;
             return INCISE_OK;
@@ -85,15 +93,19 @@ static enum incise_status fuse(struct inc_lowering *lowering, struct proofs *pro
 {
     double scale;
     struct inc_mask_form form;
+    struct inc_value *bias;
     bool proved;
     if (!attention_scale(node, &scale))
         return inc_lower_refuse(lowering, "'%s': the scale is not a constant", node->name);
-    INC_TRY(form_of(lowering, proofs, node, &proved, &form));
-    bool biased = !proved || form.padding != lowering->mask;
-    if (biased && node->inputs[3]->node->mark == 1)
+    INC_TRY(form_of(lowering, proofs, node, &proved, &form, &bias));
+    if (!proved || form.padding != lowering->mask) { /* all of the mask is added */
+        form = (struct inc_mask_form){0};
+        bias = node->inputs[3];
+    }
+    if (bias != NULL && bias->node->mark == 1)
         return inc_lower_refuse(lowering, "'%s': its mask depends on activations", node->name);
-    if (biased) form = (struct inc_mask_form){0};
-    struct inc_node *fused = inc_fuse(lowering, INC_OP_ATTENTION, node->inputs, biased ? 4 : 3, &node->outputs[0]);
+    struct inc_value *inputs[] = {node->inputs[0], node->inputs[1], node->inputs[2], bias};
+    struct inc_node *fused = inc_fuse(lowering, INC_OP_ATTENTION, inputs, bias != NULL ? 4 : 3, &node->outputs[0]);
     if (fused == NULL) return INCISE_ERROR_MEMORY;
     inc_attr_set_float(fused, "scale", scale);
     inc_attr_set_bool(fused, "causal", form.causal);

@@ -6,11 +6,9 @@
 static bool is_row_gather(const struct inc_node *node)
 {
     double axis;
-    struct inc_weight table;
-    if (node->op != INC_OP_GATHER && node->op != INC_OP_GATHER7 && node->op != INC_OP_GATHER1) return false;
-    if (inc_const_of(node->inputs[1]) != NULL || !inc_const_scalar(node->inputs[2], &axis) || axis != 0) return false;
-    if (node->op != INC_OP_GATHER1 && inc_attr_int(node, "batch_dims") != 0) return false;
-    return inc_weight_match(node->inputs[0], true, &table);
+    if (node->op == INC_OP_EMBEDDING_GATHER || !inc_is_token_embedding(node)) return false;
+    if (!inc_const_scalar(node->inputs[2], &axis) || axis != 0) return false;
+    return node->op == INC_OP_GATHER1 || inc_attr_int(node, "batch_dims") == 0;
 }
 
 enum incise_status inc_pass_fuse_embedding(struct inc_lowering *lowering)

@@ -86,19 +86,28 @@ struct inc_node *inc_fuse(struct inc_lowering *lowering, enum inc_op op, struct 
     return node;
 }
 
-/* Whether a Gather takes rows of a float table by indices that the model is given. */
-static bool is_embedding(const struct inc_node *node)
+/* Such indices are pairs of positions, and what they gather is a bias of attention. */
+static bool has_dim_twice(const struct inc_shape *shape)
+{
+    for (int i = 0; i < shape->rank; i++)
+        for (int j = 0; j < i && !inc_dim_is_const(shape->dims[i]); j++)
+            if (inc_dim_equal(shape->dims[i], shape->dims[j])) return true;
+    return false;
+}
+
+bool inc_is_token_embedding(const struct inc_node *node)
 {
     struct inc_weight table;
     if (node->op == INC_OP_EMBEDDING_GATHER) return true;
     if (node->op != INC_OP_GATHER && node->op != INC_OP_GATHER7 && node->op != INC_OP_GATHER1) return false;
-    return inc_const_of(node->inputs[1]) == NULL && inc_weight_match(node->inputs[0], true, &table);
+    return inc_const_of(node->inputs[1]) == NULL && !has_dim_twice(&node->inputs[1]->shape) &&
+           inc_weight_match(node->inputs[0], true, &table);
 }
 
 void inc_mark_body(struct inc_graph *graph)
 {
     for (struct inc_node *node = graph->first; node != NULL; node = node->next) {
-        node->mark = is_embedding(node);
+        node->mark = inc_is_token_embedding(node);
         bool shape_only = node->op == INC_OP_SHAPE_OF || node->op == INC_OP_SHAPE_OF1;
         for (uint32_t i = 0; i < node->n_inputs && !shape_only; i++)
             if (node->inputs[i]->node->mark == 1) node->mark = 1;

@@ -40,6 +40,8 @@ struct inc_value *inc_add_float(struct inc_graph *graph, enum inc_type type, dou
 struct inc_node *inc_fuse(struct inc_lowering *lowering, enum inc_op op, struct inc_value *const *inputs, uint32_t n_inputs,
                           struct inc_value *like) __attribute__((warn_unused_result));
 
+/* Whether a Gather takes rows of a float table by one computed index per token. */
+bool inc_is_token_embedding(const struct inc_node *node);
 /* Marks (node->mark = 1) every node that depends on a token embedding: the body. Constants and all else get 0. */
 void inc_mark_body(struct inc_graph *graph);
 

@@ -109,6 +109,19 @@ static enum incise_status take_inputs(struct inc_run *run, const struct inc_tens
     return INCISE_OK;
 }
 
+/* Bytes of an additive bias [B or 1, H or 1, length or 1, length]. */
+static bool bias_bytes(const struct inc_value *bias, size_t sequences, size_t length, size_t *bytes)
+{
+    const size_t sizes[] = {sequences, 1, length, length};
+    *bytes = sizeof(float);
+    for (int i = 1; i <= bias->shape.rank && i <= 4; i++) {
+        struct inc_dim dim = bias->shape.dims[bias->shape.rank - i];
+        size_t size = inc_dim_is_const(dim) ? (size_t)dim.value : sizes[4 - i];
+        if (!inc_size_mul(*bytes, size, bytes)) return false;
+    }
+    return true;
+}
+
 size_t inc_run_estimate(const struct inc_program *program, size_t sequences, size_t length)
 {
     const struct inc_plan *plan = &program->plan;
@@ -117,9 +130,10 @@ size_t inc_run_estimate(const struct inc_program *program, size_t sequences, siz
     for (size_t i = 0; i < plan->n_buffers; i++) /* the index value before it is packed, and one step of its making */
         if (plan->buffers[i].value != NULL) per_token += 2 * plan->buffers[i].row_bytes;
     if (!inc_size_mul(sequences, length, &tokens) || !inc_size_mul(tokens, per_token, &bytes)) return SIZE_MAX;
-    if (!inc_size_mul(tokens, length, &bias) || !inc_size_mul(bias, plan->n_biases * sizeof(float), &bias)) return SIZE_MAX;
+    for (size_t i = 0; i < plan->n_biases; i++)
+        if (!bias_bytes(plan->biases[i], sequences, length, &bias) || !inc_size_add(bytes, bias, &bytes)) return SIZE_MAX;
     size_t scratch = program->device->ops->scratch_bytes(program->device, plan->steps, plan->n_steps, tokens);
-    if (!inc_size_add(bytes, bias, &bytes) || !inc_size_add(bytes, scratch, &bytes)) return SIZE_MAX;
+    if (!inc_size_add(bytes, scratch, &bytes)) return SIZE_MAX;
     return bytes;
 }
 

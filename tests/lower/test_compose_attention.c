@@ -22,6 +22,7 @@ struct form {
     bool scale_first; /* q is scaled, not the scores */
     bool softmax1;    /* opset1 with axis 3, not opset8 with axis -1 */
     bool swapped;     /* mask + scores, not scores + mask */
+    bool relative;    /* scores + a bias gathered by distance, before the mask */
 };
 
 struct writer {
@@ -61,6 +62,29 @@ static struct inc_value *padding(const struct writer *w)
     return NULL;
 }
 
+/* table[min(|i - j|, 3)] as [1, heads, S, S]. */
+static struct inc_value *relative_bias(const struct writer *w, int64_t heads)
+{
+    float table[4 * 8];
+    assert_in_range(heads, 1, 8);
+    for (int64_t i = 0; i < 4 * heads; i++) table[i] = (float)(i * 7 % 5) - 2;
+    const struct inc_tensor tensor = {.type = INC_F32, .rank = 2, .dims = {4, heads}, .data = table,
+                                      .bytes = (size_t)(4 * heads) * sizeof(float)};
+    struct inc_node *constant = inc_graph_add_constant(w->graph, NULL, &tensor, NULL, w->before);
+    assert_non_null(constant);
+    struct inc_value *zero = inc_add_integers(w->graph, (int64_t[]){0}, 1, 0, w->before);
+    struct inc_value *one = inc_add_integers(w->graph, (int64_t[]){1}, 1, 0, w->before);
+    struct inc_value *shape = emit(w, INC_OP_SHAPE_OF, &w->graph->parameters[0]->outputs[0], NULL, NULL);
+    struct inc_value *range = emit(w, INC_OP_RANGE, zero, emit(w, INC_OP_GATHER, shape, one, zero), one);
+    inc_attr_set_type(range->node, "output_type", INC_I64);
+    struct inc_value *distance = emit(w, INC_OP_SUBTRACT, emit(w, INC_OP_UNSQUEEZE, range, zero, NULL),
+                                      emit(w, INC_OP_UNSQUEEZE, range, one, NULL), NULL);
+    distance = emit(w, INC_OP_MINIMUM, emit(w, INC_OP_ABS, distance, NULL, NULL), integers(w, (int64_t[]){3}, 1), NULL);
+    struct inc_value *bias = emit(w, INC_OP_GATHER, &constant->outputs[0], distance, zero);
+    bias = emit(w, INC_OP_TRANSPOSE, bias, integers(w, (int64_t[]){2, 0, 1}, 3), NULL);
+    return emit(w, INC_OP_UNSQUEEZE, bias, zero, NULL);
+}
+
 static struct inc_value *masked(const struct writer *w, struct inc_value *scores, struct inc_value *mask)
 {
     const int64_t zero = 0;
@@ -89,6 +113,7 @@ static void write_out(struct inc_graph *graph, struct inc_node *sdpa, const stru
 {
     const struct writer w = {graph, sdpa, form};
     struct inc_value *q = sdpa->inputs[0], *k = sdpa->inputs[1];
+    int64_t heads = q->shape.dims[1].value;
     double scale = 1 / sqrt((double)inc_last_dim(q));
     if (sdpa->n_inputs == 5) assert_true(inc_const_scalar(sdpa->inputs[4], &scale));
     struct inc_value *factor = number(&w, form->divide ? 1 / scale : scale);
@@ -98,6 +123,7 @@ static void write_out(struct inc_graph *graph, struct inc_node *sdpa, const stru
     struct inc_value *scores = emit(&w, INC_OP_MATMUL, q, k, NULL);
     inc_attr_set_bool(scores->node, "transpose_b", form->transpose_b);
     if (!form->scale_first) scores = emit(&w, op, scores, factor, NULL);
+    if (form->relative) scores = emit(&w, INC_OP_ADD, scores, relative_bias(&w, heads), NULL);
     scores = masked(&w, scores, sdpa->inputs[3]);
     struct inc_value *weights = emit(&w, form->softmax1 ? INC_OP_SOFTMAX1 : INC_OP_SOFTMAX, scores, NULL, NULL);
     inc_attr_set_int(weights->node, "axis", form->softmax1 ? 3 : -1);
@@ -122,13 +148,13 @@ static size_t write_all_out(struct inc_graph *graph, const struct form *form)
     return n;
 }
 
-/* Attentions whose mask was proved; `windows`: those of them that have a window. */
-static size_t count_attentions(const struct inc_graph *graph, size_t *windows)
+/* Attentions with `n_inputs` inputs (3: no bias is left); `windows`: those of them that have a window. */
+static size_t count_attentions(const struct inc_graph *graph, uint32_t n_inputs, size_t *windows)
 {
     size_t n = 0;
     *windows = 0;
     for (const struct inc_node *node = graph->first; node != NULL; node = node->next) {
-        if (node->op != INC_OP_ATTENTION || node->n_inputs != 3) continue;
+        if (node->op != INC_OP_ATTENTION || node->n_inputs != n_inputs) continue;
         n++;
         *windows += inc_attr_int(node, "window") != 0;
     }
@@ -136,7 +162,8 @@ static size_t count_attentions(const struct inc_graph *graph, size_t *windows)
 }
 
 /* The rewritten file graph, evaluated, against the file's own (double sums, one rounding per score and weight more),
- * and the fused program against that (float sums: the fixture's limit). */
+ * and the fused program against that (float sums: the fixture's limit). A bias is not in the file: then the program is
+ * compared with the rewritten graph. */
 static void check_form(const struct test_fixture *fixture, size_t expected_windows, const struct form *form)
 {
     struct inc_graph *graph = test_fixture_graph(fixture->model);
@@ -147,10 +174,16 @@ static void check_form(const struct test_fixture *fixture, size_t expected_windo
     for (size_t s = 0; s < 2; s++) test_record(graph, fixture->model, test_fixture_shapes[s], &recorded[s]);
     size_t n = write_all_out(graph, form);
     assert_true(n > 0);
+    for (size_t s = 0; s < 2 && form->relative; s++) {
+        struct test_recorded file = recorded[s];
+        test_record(graph, fixture->model, test_fixture_shapes[s], &recorded[s]);
+        assert_true(test_difference(&file.output, &recorded[s].output, recorded[s].mask) > 1e-3);
+        test_release_recorded(&file);
+    }
     assert_true(test_expanded_difference(&written_out, recorded, 2) <= 2e-6);
     test_runner_open(&runner, graph, incise_isa_detect(), 1, INC_INTEGER_NONE);
     assert_string_equal(runner.program->lowering.reason, "");
-    assert_int_equal(count_attentions(runner.program->lowering.graph, &windows), n);
+    assert_int_equal(count_attentions(runner.program->lowering.graph, form->relative ? 4 : 3, &windows), n);
     assert_int_equal(windows, expected_windows);
     assert_non_null(runner.program->lowering.mask);
     for (size_t s = 0; s < 2; s++) {
@@ -169,9 +202,20 @@ static void every_form_becomes_attention(void **state)
     const struct test_fixture bert = {"bert", 1e-5};
     for (int mask = MASK_AS_IT_IS; mask <= MASK_SELECT_VISIBLE; mask++)
         for (int i = 0; i < 8; i++) {
-            struct form form = {(enum mask_form)mask, i & 1, i & 2, i & 4, (i ^ i >> 1) & 1, (i ^ i >> 1) & 2};
+            struct form form = {(enum mask_form)mask, i & 1, i & 2, i & 4, (i ^ i >> 1) & 1, (i ^ i >> 1) & 2, false};
             check_form(&bert, 0, &form);
         }
+}
+
+static void position_biases_stay_beside_the_mask(void **state)
+{
+    (void)state;
+    const struct test_fixture bert = {"bert", 1e-5};
+    for (int i = 0; i < 4; i++) {
+        struct form form = {.mask = i & 1 ? MASK_AS_IT_IS : MASK_TEN_THOUSAND, .divide = true, .swapped = i & 2,
+                            .relative = true};
+        check_form(&bert, 0, &form);
+    }
 }
 
 static void windows_are_found(void **state)
@@ -179,7 +223,7 @@ static void windows_are_found(void **state)
     (void)state;
     const struct test_fixture gemma = {"gemma", 1e-5};
     for (int i = 0; i < 4; i++) {
-        struct form form = {MASK_AS_IT_IS, i & 1, i & 2, i & 1, i & 2, i & 1};
+        struct form form = {MASK_AS_IT_IS, i & 1, i & 2, i & 1, i & 2, i & 1, false};
         check_form(&gemma, 1, &form);
     }
 }
@@ -195,7 +239,7 @@ static void other_axes_stay(void **state)
     for (struct inc_node *node = lowering.graph->first; node != NULL; node = node->next)
         if (node->op == INC_OP_SOFTMAX) inc_attr_set_int(node, "axis", 2);
     test_succeed(inc_lower_run(&lowering, NULL, NULL));
-    assert_int_equal(count_attentions(lowering.graph, &windows), 0);
+    assert_int_equal(count_attentions(lowering.graph, 3, &windows), 0);
     inc_graph_destroy(lowering.graph);
 }
 
@@ -204,6 +248,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_form_becomes_attention),
         cmocka_unit_test(windows_are_found),
+        cmocka_unit_test(position_biases_stay_beside_the_mask),
         cmocka_unit_test(other_axes_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
