@@ -20,6 +20,7 @@ static void edit_defaults(void *block)
     incise_prune_options_init(&options->prune);
     incise_quantize_options_init(&options->quantize);
     incise_convert_options_init(&options->convert);
+    options->prune.pattern = NULL; /* both must be said: they decide what is lost */
     options->prune.sparsity = -1;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* incise COMMAND [options] ARGUMENTS */
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,8 +36,10 @@ static enum incise_status run_command(const struct tool_command *command, int ar
 /* A full disk behind stdout must not look like success. */
 static enum incise_status close_output(enum incise_status status)
 {
+    errno = 0;
     if (fflush(stdout) == 0 && !ferror(stdout)) return status;
-    return status != INCISE_OK ? status : tool_fail(INCISE_ERROR_IO, "stdout: cannot write");
+    if (status != INCISE_OK) return status;
+    return tool_fail(errno == ENOSPC ? INCISE_ERROR_NO_SPACE : INCISE_ERROR_IO, "stdout: cannot write");
 }
 
 int main(int argc, char **argv)

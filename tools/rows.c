@@ -227,18 +227,33 @@ static void print_csv_text(const char *text)
     putchar('"');
 }
 
+/* One field of the header (`row` NULL) or of a row; an object is a field per member: latency_ms.median. */
+static void print_csv_field(const struct column *column, const json_t *like, const json_t *row, bool first)
+{
+    char text[512];
+    const json_t *sample = json_object_get(like, column->name);
+    void *member = json_is_object(sample) ? json_object_iter((json_t *)sample) : NULL;
+    do {
+        const char *key = member == NULL ? NULL : json_object_iter_key(member);
+        const json_t *value = json_object_get(row, column->name);
+        if (key != NULL) value = json_object_get(value, key);
+        if (row == NULL)
+            snprintf(text, sizeof text, "%s%s%s", column->name, key == NULL ? "" : ".", key == NULL ? "" : key);
+        else
+            format_value(value, column->digits, true, text, sizeof text);
+        if (!first) putchar(',');
+        print_csv_text(text);
+        first = false;
+        if (member != NULL) member = json_object_iter_next((json_t *)sample, member);
+    } while (member != NULL);
+}
+
 static void print_csv(const struct tool_rows *rows)
 {
-    for (size_t c = 0; c < rows->n_columns; c++) printf("%s%s", c > 0 ? "," : "", rows->columns[c].name);
-    putchar('\n');
-    for (size_t r = 0; r < json_array_size(rows->array); r++) {
-        for (size_t c = 0; c < rows->n_columns; c++) {
-            char text[512];
-            format_value(json_object_get(json_array_get(rows->array, r), rows->columns[c].name), rows->columns[c].digits,
-                         true, text, sizeof text);
-            if (c > 0) putchar(',');
-            print_csv_text(text);
-        }
+    const json_t *like = json_array_get(rows->array, 0);
+    for (size_t line = 0; line <= json_array_size(rows->array); line++) {
+        const json_t *row = line == 0 ? NULL : json_array_get(rows->array, line - 1);
+        for (size_t c = 0; c < rows->n_columns; c++) print_csv_field(&rows->columns[c], like, row, c == 0);
         putchar('\n');
     }
 }

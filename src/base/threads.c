@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Workers wait on a generation counter: they spin for a bounded time after each loop, then sleep on a condition. Items
- * are handed out by one atomic counter, so a worker that lost its CPU delays only the item it holds. */
+/* Workers wait for the generation to rise: they spin for a bounded time after each loop, then sleep on a condition. Items
+ * are handed out by one atomic counter. A worker enters a loop while it is open; when the items are gone the caller closes
+ * it and waits for those inside only. So a worker that lost its CPU delays nothing but an item that it holds. */
 #include "base/threads.h"
 
 #include <pthread.h>
@@ -13,6 +14,10 @@
 /* How long a worker spins before it sleeps. Longer than the gap between two fused ops, far shorter than a human
  * notices on a battery. */
 #define SPIN_NANOSECONDS 100000
+
+#define OPEN 0x80000000ull
+#define INSIDE 0x7fffffffull
+#define GENERATION(state) ((unsigned)((state) >> 32))
 
 struct worker {
     struct inc_pool *pool;
@@ -29,10 +34,9 @@ struct inc_pool {
     pthread_mutex_t mutex;   /* guards sleeping */
     pthread_cond_t wake;
     unsigned n_sleeping;
-    atomic_uint generation; /* rises by one per loop, and once for the end */
+    atomic_ullong state; /* generation << 32, OPEN, workers inside the loop */
     atomic_bool stopping;
-    atomic_size_t next;   /* next item to take */
-    atomic_uint n_active; /* workers that have not left the current loop */
+    atomic_size_t next; /* next item to take */
     inc_pool_fn *fn;
     void *arg;
     size_t items;
@@ -59,42 +63,74 @@ static void run_items(struct inc_pool *pool, unsigned worker)
     }
 }
 
+static unsigned generation_now(struct inc_pool *pool)
+{
+    return GENERATION(atomic_load_explicit(&pool->state, memory_order_acquire));
+}
+
 /* Returns once the generation differs from `seen`. */
 static void wait_generation(struct inc_pool *pool, unsigned seen)
 {
     int64_t deadline = now_ns() + SPIN_NANOSECONDS;
     while (now_ns() < deadline)
         for (int i = 0; i < 64; i++) {
-            if (atomic_load_explicit(&pool->generation, memory_order_acquire) != seen) return;
+            if (generation_now(pool) != seen) return;
             pause_cpu();
         }
     pthread_mutex_lock(&pool->mutex);
     pool->n_sleeping++;
-    while (atomic_load_explicit(&pool->generation, memory_order_acquire) == seen)
-        pthread_cond_wait(&pool->wake, &pool->mutex);
+    while (generation_now(pool) == seen) pthread_cond_wait(&pool->wake, &pool->mutex);
     pool->n_sleeping--;
     pthread_mutex_unlock(&pool->mutex);
+}
+
+/* Enters the loop of the present generation, which is put into *seen; false if it is closed already. */
+static bool enter_loop(struct inc_pool *pool, unsigned *seen)
+{
+    unsigned long long state = atomic_load_explicit(&pool->state, memory_order_acquire);
+    while ((state & OPEN) != 0)
+        if (atomic_compare_exchange_weak_explicit(&pool->state, &state, state + 1, memory_order_acq_rel,
+                                                  memory_order_acquire)) {
+            *seen = GENERATION(state);
+            return true;
+        }
+    *seen = GENERATION(state);
+    return false;
 }
 
 static void *worker_main(void *arg)
 {
     struct worker *worker = arg;
     struct inc_pool *pool = worker->pool;
-    for (unsigned seen = 0;; seen++) {
+    for (unsigned seen = 0;;) {
         wait_generation(pool, seen);
         if (atomic_load_explicit(&pool->stopping, memory_order_acquire)) return NULL;
+        if (!enter_loop(pool, &seen)) continue;
         run_items(pool, worker->index);
-        atomic_fetch_sub_explicit(&pool->n_active, 1, memory_order_release);
+        atomic_fetch_sub_explicit(&pool->state, 1, memory_order_release);
     }
 }
 
-/* Starts a new generation. The mutex makes sure that no worker is between its last check and its sleep. */
+/* Starts a new generation; nobody is inside. The mutex makes sure that no worker is between its last look and its sleep. */
 static void next_generation(struct inc_pool *pool)
 {
     pthread_mutex_lock(&pool->mutex);
-    atomic_fetch_add_explicit(&pool->generation, 1, memory_order_release);
+    unsigned long long next = (unsigned long long)(generation_now(pool) + 1u) << 32;
+    atomic_store_explicit(&pool->state, next | OPEN, memory_order_release);
     if (pool->n_sleeping > 0) pthread_cond_broadcast(&pool->wake);
     pthread_mutex_unlock(&pool->mutex);
+}
+
+/* Lets nobody in any more and waits until the last worker has left. */
+static void close_loop(struct inc_pool *pool)
+{
+    atomic_fetch_and_explicit(&pool->state, ~OPEN, memory_order_acq_rel);
+    for (unsigned spins = 0; (atomic_load_explicit(&pool->state, memory_order_acquire) & INSIDE) != 0; spins++) {
+        if (spins < 2000)
+            pause_cpu();
+        else
+            sched_yield();
+    }
 }
 
 /* Binds worker i to the i-th CPU of the process's mask. Failure only costs speed. */
@@ -184,18 +220,9 @@ void inc_pool_run(struct inc_pool *pool, inc_pool_fn *fn, void *arg, size_t item
     pool->arg = arg;
     pool->items = items;
     atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
-    if (items <= 1 || pool->n_threads == 1) {
-        run_items(pool, 0);
-    } else {
-        atomic_store_explicit(&pool->n_active, pool->n_threads - 1, memory_order_relaxed);
-        next_generation(pool);
-        run_items(pool, 0);
-        for (unsigned spins = 0; atomic_load_explicit(&pool->n_active, memory_order_acquire) != 0; spins++) {
-            if (spins < 20000)
-                pause_cpu();
-            else
-                sched_yield();
-        }
-    }
+    bool alone = items <= 1 || pool->n_threads == 1;
+    if (!alone) next_generation(pool);
+    run_items(pool, 0);
+    if (!alone) close_loop(pool);
     pthread_mutex_unlock(&pool->callers);
 }
