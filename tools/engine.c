@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine behind a command, and what commands say on stderr. */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,12 @@ enum incise_status tool_fail(enum incise_status status, const char *format, ...)
     fputc('\n', stderr);
     va_end(args);
     return status;
+}
+
+enum incise_status tool_fail_stdout(void)
+{
+    enum incise_status status = errno == ENOSPC || errno == EDQUOT ? INCISE_ERROR_NO_SPACE : INCISE_ERROR_IO;
+    return tool_fail(status, "stdout: %s", errno != 0 ? strerror(errno) : "cannot write");
 }
 
 static void log_to_stderr(void *user, enum incise_log_level level, const char *text)

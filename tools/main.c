@@ -39,7 +39,7 @@ static enum incise_status close_output(enum incise_status status)
     errno = 0;
     if (fflush(stdout) == 0 && !ferror(stdout)) return status;
     if (status != INCISE_OK) return status;
-    return tool_fail(errno == ENOSPC ? INCISE_ERROR_NO_SPACE : INCISE_ERROR_IO, "stdout: cannot write");
+    return tool_fail_stdout();
 }
 
 int main(int argc, char **argv)

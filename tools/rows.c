@@ -266,7 +266,7 @@ enum incise_status tool_rows_print(const struct tool_rows *rows, enum tool_forma
     if (format == TOOL_JSON) {
         const json_t *value = single ? json_array_get(rows->array, 0) : rows->array;
         if (json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) != 0)
-            return tool_fail(INCISE_ERROR_IO, "stdout: cannot write");
+            return tool_fail_stdout();
         putchar('\n');
     } else if (format == TOOL_CSV) {
         print_csv(rows);

@@ -78,6 +78,8 @@ void tool_print_help(const struct tool_command *command);  /* NULL: of the tool 
 
 /* "incise: <text>" on stderr; returns `status`. */
 enum incise_status tool_fail(enum incise_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* stdout could not be written; errno says why. */
+enum incise_status tool_fail_stdout(void);
 /* An engine as the global options ask, whose messages go to stderr. */
 enum incise_status tool_engine(const struct tool_global *global, struct incise_engine **engine);
 /* Progress on stderr, on a terminal only: "prune 12/36 name". Ends the line when done == total. */

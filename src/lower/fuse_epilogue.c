@@ -14,7 +14,9 @@ static enum incise_status take_activation(struct inc_lowering *lowering, struct 
     INC_TRY(inc_attr_set_string(lowering->graph, linear, "act", inc_act_name(act)));
     out->names = activation->outputs[0].names; /* an output of the model keeps its tensor names */
     out->n_names = activation->outputs[0].n_names;
-    return inc_value_replace(lowering->graph, &activation->outputs[0], out);
+    INC_TRY(inc_value_replace(lowering->graph, &activation->outputs[0], out));
+    inc_graph_remove(lowering->graph, activation);
+    return INCISE_OK;
 }
 
 /* The residual must exist before the Linear runs: the Linear moves to where the Add stands. */

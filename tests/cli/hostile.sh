@@ -324,7 +324,7 @@ else
     echo "SKIP: a full disk needs a tmpfs of its own"
 fi
 expect 74 'out.*File too large' bash -c 'ulimit -f 64; "$0" prune m -o out --pattern element --sparsity 0.5' "$incise"
-expect 74 'stdout: cannot write' bash -c '"$0" inspect m >/dev/full' "$incise"
+expect 75 'stdout: No space left on device' bash -c '"$0" inspect m >/dev/full' "$incise"
 expect 2 'no_such_layer' "$incise" prune m -o out --pattern element --sparsity 0.5 --select no_such_layer
 
 # ---- a file that shrinks and grows while it is read: an old or a new meaning, or an error, never anything else
