@@ -228,8 +228,8 @@ struct inc_value *inc_hf_linear(struct inc_hf_builder *b, const char *path, stru
     return inc_hf_add(b, inc_hf_name(b, "__module.%s/aten::linear/Add", path), product, bias);
 }
 
-struct inc_value *inc_hf_layer_norm(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t dim,
-                                    double eps)
+struct inc_value *inc_hf_layer_norm_bare(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t dim,
+                                         double eps)
 {
     struct inc_value *axes = inc_hf_integers(b, INC_I32, 1, (int64_t[]){-1});
     struct inc_value *norm = inc_hf_op(b, INC_OP_MVN, inc_hf_name(b, "__module.%s/aten::layer_norm/MVN", path), 2,
@@ -239,9 +239,14 @@ struct inc_value *inc_hf_layer_norm(struct inc_hf_builder *b, const char *path, 
     inc_attr_set_bool(norm->node, "normalize_variance", true);
     fail(b, inc_attr_set_string(b->graph, norm->node, "eps_mode", "INSIDE_SQRT"));
     struct inc_value *weight = vector(b, path, "weight", dim);
-    struct inc_value *scaled =
-        inc_hf_op(b, INC_OP_MULTIPLY, inc_hf_name(b, "__module.%s/aten::layer_norm/Multiply_1", path), 2,
-                  (struct inc_value *[]){norm, weight});
+    return inc_hf_op(b, INC_OP_MULTIPLY, inc_hf_name(b, "__module.%s/aten::layer_norm/Multiply_1", path), 2,
+                     (struct inc_value *[]){norm, weight});
+}
+
+struct inc_value *inc_hf_layer_norm(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t dim,
+                                    double eps)
+{
+    struct inc_value *scaled = inc_hf_layer_norm_bare(b, path, x, dim, eps);
     struct inc_value *bias = vector(b, path, "bias", dim);
     return inc_hf_add(b, inc_hf_name(b, "__module.%s/aten::layer_norm/Add", path), scaled, bias);
 }
@@ -282,6 +287,20 @@ struct inc_value *inc_hf_rms_norm(struct inc_hf_builder *b, const char *path, st
     y = inc_hf_op(b, INC_OP_MULTIPLY, inc_hf_name(b, format, path, "mul/Multiply"), 2, (struct inc_value *[]){x, y});
     return inc_hf_op(b, INC_OP_MULTIPLY, inc_hf_name(b, format, path, "mul/Multiply_1"), 2,
                      (struct inc_value *[]){y, gain(b, path, rank, dim, offset)});
+}
+
+struct inc_value *inc_hf_first_row(struct inc_hf_builder *b, const char *path, int64_t rows, int64_t dim)
+{
+    struct inc_hf_shard *shard;
+    const int64_t dims[] = {rows, dim};
+    const struct inc_safetensor *found = find_weight(b, inc_hf_name(b, "%s.weight", path), 2, dims, &shard);
+    if (found == NULL) return NULL;
+    struct inc_tensor table = found->tensor, row = {.rank = 3, .dims = {1, 1, dim}};
+    row.type = table.type;
+    row.data = table.data;
+    row.bytes = table.bytes / (size_t)rows;
+    struct inc_blob *blob = widen(b, &row);
+    return blob != NULL ? constant(b, inc_hf_name(b, "self.%s.weight", path), &row, blob) : NULL;
 }
 
 struct inc_value *inc_hf_scale(struct inc_hf_builder *b, const char *name, struct inc_value *x, int rank, double scale)
@@ -331,6 +350,21 @@ struct inc_value *inc_hf_positions(struct inc_hf_builder *b, const char *path, s
     struct inc_value *axis = inc_hf_integers(b, INC_I64, 1, &one);
     return inc_hf_op(b, INC_OP_SLICE, inc_hf_name(b, "__module.%s/aten::slice/Slice_1", path), 5,
                      (struct inc_value *[]){all, start, stop, step, axis});
+}
+
+struct inc_value *inc_hf_positions_from_ids(struct inc_hf_builder *b, const char *path, struct inc_value *ids,
+                                            int64_t pad)
+{
+    const char *format = "__module.%s/aten::%s";
+    struct inc_value *padding = inc_hf_integers(b, INC_I64, -1, &pad);
+    struct inc_value *real = inc_hf_op(b, INC_OP_NOT_EQUAL, inc_hf_name(b, format, path, "ne/NotEqual"), 2,
+                                       (struct inc_value *[]){ids, padding});
+    real = convert(b, inc_hf_name(b, format, path, "to/Convert"), real, INC_I64);
+    struct inc_value *axis = inc_hf_integers(b, INC_I64, -1, (int64_t[]){1});
+    struct inc_value *x = inc_hf_op(b, INC_OP_CUM_SUM, inc_hf_name(b, format, path, "cumsum/CumSum"), 2,
+                                    (struct inc_value *[]){real, axis});
+    x = inc_hf_op(b, INC_OP_MULTIPLY, inc_hf_name(b, format, path, "mul/Multiply"), 2, (struct inc_value *[]){x, real});
+    return inc_hf_add(b, inc_hf_name(b, format, path, "add/Add_1"), x, padding);
 }
 
 static struct inc_value *unsqueeze(struct inc_hf_builder *b, const char *name, struct inc_value *x, int64_t axis)
@@ -458,6 +492,67 @@ struct inc_value *inc_hf_attention(struct inc_hf_builder *b, const char *path, s
     return inc_hf_sdpa(b, path, split, mask, heads, head_dim, 0);
 }
 
+/* Slice of the last axis. */
+struct inc_value *inc_hf_channels(struct inc_hf_builder *b, const char *name, struct inc_value *x, int rank,
+                                  int64_t begin, int64_t end)
+{
+    const int64_t bounds[] = {begin, end, 1, rank - 1};
+    struct inc_value *inputs[5] = {x};
+    for (int i = 0; i < 4; i++) inputs[i + 1] = inc_hf_integers(b, INC_I64, 1, &bounds[i]);
+    return inc_hf_op(b, INC_OP_SLICE, name, 5, inputs);
+}
+
+/* ---- relative positions ------------------------------------------------------------------------------------------ */
+
+#define FARTHEST 128 /* keys at least so far away share a bucket */
+
+/* MPNet's bucket of a key `distance` behind (or ahead, if negative) of its query: half of them for each side, of these
+ * half for single distances, the rest for [8 * 2^(k/2), 8 * 2^((k+1)/2)). */
+static int64_t bucket_of(int64_t distance)
+{
+    int64_t side = distance < 0 ? INC_HF_RELATIVE_BUCKETS / 2 : 0, n = distance < 0 ? -distance : distance, k = 0;
+    if (n < INC_HF_RELATIVE_BUCKETS / 4) return side + n;
+    while (k < INC_HF_RELATIVE_BUCKETS / 4 - 1 && n * n >= (int64_t)128 << k) k++;
+    return side + INC_HF_RELATIVE_BUCKETS / 4 + k;
+}
+
+/* [heads, 2 * FARTHEST + 1]: the bias of keys FARTHEST behind to FARTHEST ahead. */
+static struct inc_value *distance_table(struct inc_hf_builder *b, const char *path, int64_t heads)
+{
+    struct inc_hf_shard *shard;
+    struct inc_tensor table;
+    const int64_t dims[] = {INC_HF_RELATIVE_BUCKETS, heads}, wide[] = {heads, 2 * FARTHEST + 1};
+    const struct inc_safetensor *found = find_weight(b, inc_hf_name(b, "%s.weight", path), 2, dims, &shard);
+    if (found == NULL) return NULL;
+    fail(b, inc_tensor_create(b->ctx, INC_F32, 2, wide, &table));
+    if (b->status != INCISE_OK) return NULL;
+    float *out = table.data;
+    for (int64_t h = 0; h < heads; h++)
+        for (int64_t ahead = -FARTHEST; ahead <= FARTHEST; ahead++)
+            *out++ = (float)inc_tensor_get_f64(&found->tensor, (size_t)(bucket_of(-ahead) * heads + h));
+    struct inc_value *value = constant(b, inc_hf_name(b, "self.%s.weight", path), &table, NULL);
+    inc_tensor_release(b->ctx, &table);
+    return value;
+}
+
+struct inc_value *inc_hf_relative_bias(struct inc_hf_builder *b, const char *path, struct inc_value *shape,
+                                       int64_t heads)
+{
+    const int64_t far = FARTHEST, nearest = -FARTHEST, one = 1;
+    struct inc_value *table = distance_table(b, path, heads), *count = range(b, NULL, shape);
+    struct inc_value *x = inc_hf_op(b, INC_OP_SUBTRACT, NULL, 2,
+                                    (struct inc_value *[]){unsqueeze(b, NULL, count, 0), unsqueeze(b, NULL, count, 1)});
+    struct inc_value *bound = inc_hf_integers(b, INC_I64, -1, &nearest);
+    x = inc_hf_op(b, INC_OP_MAXIMUM, NULL, 2, (struct inc_value *[]){x, bound});
+    bound = inc_hf_integers(b, INC_I64, -1, &far);
+    x = inc_hf_op(b, INC_OP_MINIMUM, NULL, 2, (struct inc_value *[]){x, bound});
+    x = inc_hf_add(b, NULL, x, bound);
+    struct inc_value *axis = inc_hf_integers(b, INC_I64, -1, &one);
+    x = inc_hf_op(b, INC_OP_GATHER, inc_hf_name(b, "__module.%s/aten::embedding/Gather", path), 3,
+                  (struct inc_value *[]){table, x, axis});
+    return unsqueeze(b, NULL, x, 0);
+}
+
 /* ---- rotary position embedding ----------------------------------------------------------------------------------- */
 
 /* theta^(-2i / head_dim) as [1, head_dim / 2, 1], rounded where PyTorch rounds. */
@@ -498,16 +593,6 @@ struct inc_hf_rope inc_hf_rope_tables(struct inc_hf_builder *b, const char *path
     return rope;
 }
 
-/* Channels [begin, end) of x [B,heads,S,head_dim]. */
-static struct inc_value *channels(struct inc_hf_builder *b, const char *name, struct inc_value *x, int64_t begin,
-                                  int64_t end)
-{
-    const int64_t bounds[] = {begin, end, 1, 3};
-    struct inc_value *inputs[5] = {x};
-    for (int i = 0; i < 4; i++) inputs[i + 1] = inc_hf_integers(b, INC_I64, 1, &bounds[i]);
-    return inc_hf_op(b, INC_OP_SLICE, name, 5, inputs);
-}
-
 struct inc_value *inc_hf_rotate(struct inc_hf_builder *b, const char *path, int index, struct inc_value *x,
                                 const struct inc_hf_rope *rope)
 {
@@ -515,9 +600,9 @@ struct inc_value *inc_hf_rotate(struct inc_hf_builder *b, const char *path, int 
     struct inc_value *straight = inc_hf_op(b, INC_OP_MULTIPLY, numbered(b, path, "mul/Multiply", 2 * index), 2,
                                            (struct inc_value *[]){x, rope->cos});
     struct inc_value *parts[2];
-    parts[0] = channels(b, numbered(b, path, "slice/Slice", 2 * index), x, half, rope->head_dim);
+    parts[0] = inc_hf_channels(b, numbered(b, path, "slice/Slice", 2 * index), x, 4, half, rope->head_dim);
     parts[0] = inc_hf_scale(b, numbered(b, path, "neg/Multiply", index), parts[0], 0, -1.0);
-    parts[1] = channels(b, numbered(b, path, "slice/Slice", 2 * index + 1), x, 0, half);
+    parts[1] = inc_hf_channels(b, numbered(b, path, "slice/Slice", 2 * index + 1), x, 4, 0, half);
     struct inc_value *turned = inc_hf_op(b, INC_OP_CONCAT, numbered(b, path, "cat/Concat", index), 2, parts);
     if (turned != NULL) inc_attr_set_int(turned->node, "axis", -1);
     turned = inc_hf_op(b, INC_OP_MULTIPLY, numbered(b, path, "mul/Multiply", 2 * index + 1), 2,

@@ -28,7 +28,8 @@ struct inc_hf_family {
     enum incise_status (*build)(struct inc_hf_builder *b, const struct inc_json *config);
 };
 
-extern const struct inc_hf_family inc_hf_bert, inc_hf_gemma3, inc_hf_qwen3;
+extern const struct inc_hf_family inc_hf_bert, inc_hf_distilbert, inc_hf_gemma3, inc_hf_modernbert, inc_hf_mpnet,
+    inc_hf_qwen3, inc_hf_roberta, inc_hf_xlm_roberta;
 
 /* ---- single nodes ---- */
 
@@ -55,8 +56,16 @@ struct inc_value *inc_hf_linear_bare(struct inc_hf_builder *b, const char *path,
 /* the same with a bias */
 struct inc_value *inc_hf_linear(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t in,
                                 int64_t out);
+struct inc_value *inc_hf_layer_norm_bare(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t dim,
+                                         double eps);
+/* the same with a bias */
 struct inc_value *inc_hf_layer_norm(struct inc_hf_builder *b, const char *path, struct inc_value *x, int64_t dim,
                                     double eps);
+/* channels [begin, end) of x, whose last axis of `rank` they are */
+struct inc_value *inc_hf_channels(struct inc_hf_builder *b, const char *name, struct inc_value *x, int rank,
+                                  int64_t begin, int64_t end);
+/* row 0 of the table "<path>.weight" as [1,1,dim] */
+struct inc_value *inc_hf_first_row(struct inc_hf_builder *b, const char *path, int64_t rows, int64_t dim);
 /* x / rms(x) * (offset + weight) over the last axis, of size `dim`, of x of rank `rank` */
 struct inc_value *inc_hf_rms_norm(struct inc_hf_builder *b, const char *path, struct inc_value *x, int rank,
                                   int64_t dim, double eps, double offset);
@@ -67,6 +76,13 @@ struct inc_value *inc_hf_embedding(struct inc_hf_builder *b, const char *path, s
                                    int64_t dim);
 /* `shape` [B,S] -> 0..S-1 as [1,S], S <= max */
 struct inc_value *inc_hf_positions(struct inc_hf_builder *b, const char *path, struct inc_value *shape, int64_t max);
+/* ids [B,S] -> pad + 1, pad + 2, ... over the ids that are not `pad`, which get `pad` */
+struct inc_value *inc_hf_positions_from_ids(struct inc_hf_builder *b, const char *path, struct inc_value *ids,
+                                            int64_t pad);
+/* "<path>.weight" [INC_HF_RELATIVE_BUCKETS, heads] -> [1,heads,S,S], by MPNet's buckets of distance */
+#define INC_HF_RELATIVE_BUCKETS 32
+struct inc_value *inc_hf_relative_bias(struct inc_hf_builder *b, const char *path, struct inc_value *shape,
+                                       int64_t heads);
 /* mask [B,S] of 1 and 0, and its shape -> additive f32 mask [B,1,S,S], 0 or the lowest float */
 struct inc_value *inc_hf_padding_mask(struct inc_hf_builder *b, struct inc_value *shape, struct inc_value *mask);
 /* `padding` as inc_hf_padding_mask makes it, with what lies `window` or more positions apart (0: any distance), or ahead

@@ -37,6 +37,14 @@ enum incise_status inc_hf_only_bool(const struct inc_json *json, const char *key
                     value ? "true" : "false");
 }
 
+enum incise_status inc_hf_only_int(const struct inc_json *json, const char *key, int64_t only)
+{
+    int64_t value = only;
+    INC_TRY(inc_json_int(json, json->root, "config", key, INT64_MIN, INT64_MAX, &value));
+    if (value == only) return INCISE_OK;
+    return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: %s %lld is not supported", json->label, key, (long long)value);
+}
+
 bool inc_hf_given(const struct inc_json *json, const char *key)
 {
     const json_t *value = json_object_get(json->root, key);

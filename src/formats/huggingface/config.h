@@ -24,6 +24,8 @@ enum incise_status inc_hf_only_string(const struct inc_json *json, const char *k
     __attribute__((warn_unused_result));
 enum incise_status inc_hf_only_bool(const struct inc_json *json, const char *key, bool only)
     __attribute__((warn_unused_result));
+enum incise_status inc_hf_only_int(const struct inc_json *json, const char *key, int64_t only)
+    __attribute__((warn_unused_result));
 /* The key is missing or null. */
 enum incise_status inc_hf_only_null(const struct inc_json *json, const char *key) __attribute__((warn_unused_result));
 /* Whether the key is there and not null. */

@@ -29,6 +29,7 @@ enum incise_status inc_hf_decoder_read(const struct inc_json *json, struct inc_h
     INC_TRY(inc_hf_positive(json, "rms_norm_eps", 1, &d->eps));
     INC_TRY(inc_hf_positive(json, "rope_theta", 1e12, &d->theta[0]));
     INC_TRY(inc_hf_only_bool(json, "attention_bias", false));
+    INC_TRY(inc_hf_only_null(json, "rope_parameters"));
     return inc_hf_only_null(json, "rope_scaling");
 }
 

@@ -10,7 +10,10 @@
 #define MAX_CONFIG (16 << 20)
 #define MAX_PATH 4096
 
-static const struct inc_hf_family *const families[] = {&inc_hf_bert, &inc_hf_gemma3, &inc_hf_qwen3};
+static const struct inc_hf_family *const families[] = {
+    &inc_hf_bert,  &inc_hf_distilbert, &inc_hf_gemma3,  &inc_hf_modernbert,
+    &inc_hf_mpnet, &inc_hf_qwen3,      &inc_hf_roberta, &inc_hf_xlm_roberta,
+};
 
 static enum incise_status make_path(const struct inc_ctx *ctx, const char *folder, const char *name,
                                     char path[MAX_PATH])
