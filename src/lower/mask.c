@@ -164,7 +164,8 @@ static enum incise_status probe_length(const struct probe *probe, int64_t length
     if (length > probe->longest) return INCISE_OK;
     enum incise_status status = evaluate(probe, length, &mask);
     *fits = false;
-    if (status == INCISE_ERROR_MEMORY) return inc_fail_memory(probe->lowering->ctx, (size_t)(length * length), "a mask's proof");
+    if (status == INCISE_ERROR_MEMORY)
+        return inc_fail_memory(probe->lowering->ctx, (size_t)(length * length), "a mask's proof");
     if (status != INCISE_OK) return INCISE_OK;
     *fits = is_mask_shape(&mask, length);
     if (*fits && first) guess(&mask, length, form);

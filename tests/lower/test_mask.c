@@ -84,13 +84,15 @@ static void a_window_of_one(void **state)
     for (int causal = 0; causal < 2; causal++) {
         struct encoder encoder;
         encoder_start(&encoder);
-        struct proof proof = prove(&encoder, encoder_mask(&encoder, &(struct encoder_mask){.causal = causal, .window = 1}));
+        struct proof proof =
+            prove(&encoder, encoder_mask(&encoder, &(struct encoder_mask){.causal = causal, .window = 1}));
         assert_true(proof.proved);
         assert_int_equal(proof.window, 1);
     }
 }
 
-/* The rules change with the length, at a constant that only the file tells: nothing to prove. (Below 3 they would agree.) */
+/* The rules change with the length, at a constant that only the file tells: nothing to prove. (Below 3 they would
+ * agree.) */
 static void rules_that_change_are_not_proved(void **state)
 {
     (void)state;
@@ -111,7 +113,8 @@ static void long_windows_are_not_probed(void **state)
     (void)state;
     struct encoder encoder;
     encoder_start(&encoder);
-    expect_unproved("window 1500", &encoder, encoder_mask(&encoder, &(struct encoder_mask){.padding = true, .window = 1500}));
+    expect_unproved("window 1500", &encoder,
+                    encoder_mask(&encoder, &(struct encoder_mask){.padding = true, .window = 1500}));
 }
 
 /* Causal until the length, as a float, passes a number that is no integer. */
@@ -127,7 +130,8 @@ static struct inc_value *fractional_mask(struct encoder *encoder)
 static struct inc_value *table_mask(struct encoder *encoder)
 {
     float numbers[64] = {[50] = -1e9f};
-    struct inc_tensor tensor = {.type = INC_F32, .rank = 4, .dims = {1, 1, 1, 64}, .data = numbers, .bytes = sizeof numbers};
+    struct inc_tensor tensor = {
+        .type = INC_F32, .rank = 4, .dims = {1, 1, 1, 64}, .data = numbers, .bytes = sizeof numbers};
     struct inc_node *table = inc_graph_add_constant(encoder->graph, NULL, &tensor, NULL, NULL);
     assert_non_null(table);
     struct inc_value *end = encoder_unsqueeze(encoder, encoder_length(encoder), 1, (int64_t[]){0});
@@ -144,7 +148,8 @@ static struct inc_value *type_mask(struct encoder *encoder)
     struct inc_value *rows = encoder_unsqueeze(encoder, encoder->types, 2, (int64_t[]){1, 3});
     struct inc_value *columns = encoder_unsqueeze(encoder, encoder->types, 2, (int64_t[]){1, 2});
     struct inc_value *same = encoder_op(encoder, INC_OP_EQUAL, rows, columns, NULL);
-    return encoder_op(encoder, INC_OP_LOGICAL_AND, same, encoder_mask(encoder, &(struct encoder_mask){.padding = true}), NULL);
+    return encoder_op(encoder, INC_OP_LOGICAL_AND, same, encoder_mask(encoder, &(struct encoder_mask){.padding = true}),
+                      NULL);
 }
 
 /* Nearer keys count more: a bias, not a mask. */
@@ -191,8 +196,10 @@ static void fill_inputs(const struct encoder *encoder, int64_t batch, int64_t le
     test_inputs_make(encoder->graph, batch, length, inputs);
     for (int64_t s = 0; s < batch; s++)
         for (int64_t j = 0; j < length; j++) {
-            *test_inputs_at(encoder->graph, inputs, "input_ids", s, j) = (int64_t)test_random_below(&random, ENCODER_VOCABULARY);
-            *test_inputs_at(encoder->graph, inputs, "attention_mask", s, j) = s == 0 || test_random_below(&random, 4) > 0;
+            *test_inputs_at(encoder->graph, inputs, "input_ids", s, j) =
+                (int64_t)test_random_below(&random, ENCODER_VOCABULARY);
+            *test_inputs_at(encoder->graph, inputs, "attention_mask", s, j) =
+                s == 0 || test_random_below(&random, 4) > 0;
             *test_inputs_at(encoder->graph, inputs, "token_type_ids", s, j) = (int64_t)test_random_below(&random, 2);
         }
 }
@@ -248,7 +255,8 @@ static void forms_give_the_reference(void **state)
     }
 }
 
-/* One layer hides padding, the other has a mask that stays a bias, no mask, or another form: padded rows matter to it. */
+/* One layer hides padding, the other has a mask that stays a bias, no mask, or another form: padded rows matter to it.
+ */
 static void layers_may_differ(void **state)
 {
     (void)state;
@@ -285,7 +293,8 @@ static void scalar_masks(void **state)
         enum incise_status status = inc_run_execute(runner.run, inputs.tensors, inputs.n);
         if (boolean) { /* fused or not: zeros, or a refusal, but nothing else */
             const float *out = runner.run->outputs[0].data;
-            for (size_t i = 0; status == INCISE_OK && i < inc_tensor_elements(&reference); i++) assert_true(out[i] == 0);
+            for (size_t i = 0; status == INCISE_OK && i < inc_tensor_elements(&reference); i++)
+                assert_true(out[i] == 0);
         } else {
             assert_int_equal(status, INCISE_OK);
             assert_true(test_difference(&runner.run->outputs[0], &reference, NULL) <= LIMIT);

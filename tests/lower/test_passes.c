@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The graph after each pass and the plan, against golden texts (INCISE_UPDATE=1 writes them anew), and models that cannot
- * run fused. */
+/* The graph after each pass and the plan, against golden texts (INCISE_UPDATE=1 writes them anew), and models that
+ * cannot run fused. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,8 +85,9 @@ static void print_plan(const struct inc_program *program, struct inc_buffer *tex
         inc_buffer_printf(text, "output %zu: b%u+%u[%u]\n", i, plan->outputs[i].buffer, plan->outputs[i].column,
                           plan->outputs[i].width);
     for (size_t i = 0; i < plan->n_buffers; i++)
-        inc_buffer_printf(text, "b%zu: %s[%u] steps %u..%u at %zu\n", i, kinds[plan->buffers[i].kind], plan->buffers[i].width,
-                          plan->buffers[i].first_step, plan->buffers[i].last_step, plan->buffers[i].offset);
+        inc_buffer_printf(text, "b%zu: %s[%u] steps %u..%u at %zu\n", i, kinds[plan->buffers[i].kind],
+                          plan->buffers[i].width, plan->buffers[i].first_step, plan->buffers[i].last_step,
+                          plan->buffers[i].offset);
     inc_buffer_printf(text, "bytes per token: %zu\n", plan->token_bytes);
 }
 
@@ -189,14 +190,16 @@ static struct inc_value *wide_constant(struct encoder *encoder, int64_t width)
 
 static struct inc_value *bias_of_higher_rank(struct encoder *encoder, struct inc_value *x)
 {
-    x = encoder_op(encoder, INC_OP_ADD, encoder_linear(encoder, x, ENCODER_WIDTH), wide_constant(encoder, ENCODER_WIDTH), NULL);
+    x = encoder_op(encoder, INC_OP_ADD, encoder_linear(encoder, x, ENCODER_WIDTH),
+                   wide_constant(encoder, ENCODER_WIDTH), NULL);
     return encoder_op(encoder, INC_OP_SQUEEZE, x, encoder_ints(encoder, 1, (int64_t[]){0}), NULL);
 }
 
 /* The mask as floats [batch, length, width]: no rows of the body. */
 static struct inc_value *mask_rows(struct encoder *encoder)
 {
-    struct inc_value *mask = encoder_unsqueeze(encoder, encoder_convert(encoder, encoder->mask, INC_F32), 1, (int64_t[]){2});
+    struct inc_value *mask =
+        encoder_unsqueeze(encoder, encoder_convert(encoder, encoder->mask, INC_F32), 1, (int64_t[]){2});
     return encoder_op(encoder, INC_OP_MULTIPLY, mask, encoder_weights(encoder, 1, (int64_t[]){ENCODER_WIDTH}), NULL);
 }
 

@@ -200,7 +200,8 @@ static void record(void *user, enum inc_tap_point point, uint32_t index, const f
         return;
     }
     assert_true(index < MAX_SLOTS);
-    copy_rows(point == INC_TAP_LINEAR_INPUT ? &recorder->inputs[index] : &recorder->outputs[index], rows, n, width, stride);
+    copy_rows(point == INC_TAP_LINEAR_INPUT ? &recorder->inputs[index] : &recorder->outputs[index], rows, n, width,
+              stride);
     const struct inc_step *step = step_of_slot(&recorder->run->program->plan, index);
     if (point != INC_TAP_LINEAR_OUTPUT || step->n_in < 2) return;
     size_t residual_stride;
@@ -255,7 +256,8 @@ static void check_linear(const struct recorder *recorder, const struct inc_slot 
             double bound = (absolute * 1.2 + fabs(residual) + 1) * (double)(k_count + 4) * 0x1p-24;
             if (slot->integer) bound += weights * top / 254 * 1.2 * (1 + 1e-5);
             double error = fabs(out->rows[t * out->width + o] - (expected + residual));
-            if (!(error <= bound)) fail_msg("'%s' row %zu output %zu: off by %g, bound %g", slot->name, t, o, error, bound);
+            if (!(error <= bound))
+                fail_msg("'%s' row %zu output %zu: off by %g, bound %g", slot->name, t, o, error, bound);
         }
     }
     free(row);
@@ -323,7 +325,8 @@ static void taps_show_the_rows(void **state)
 /* ---- segments ---------------------------------------------------------------------------------------------------- */
 
 /* Runs [from, to) alone, from cached rows, in memory that holds NaN wherever the segment must not look. */
-static void run_segment(struct subject *subject, struct inc_run *run, const struct seen *cached, uint32_t buffer, size_t to)
+static void run_segment(struct subject *subject, struct inc_run *run, const struct seen *cached, uint32_t buffer,
+                        size_t to)
 {
     size_t stride;
     assert_int_equal(inc_run_begin(run, subject->inputs.tensors, subject->inputs.n), INCISE_OK);

@@ -35,7 +35,8 @@ static enum incise_status whole_run(const struct sweep *sweep, bool *same)
     struct test_runner runner = {0};
     enum incise_status status = inc_ir_read(test_ctx(), test_fixture_path(sweep->folder, NULL), &graph);
     if (status == INCISE_OK) status = inc_pool_create(test_ctx(), 1, false, &runner.pool);
-    if (status == INCISE_OK) status = inc_cpu_device_create(test_ctx(), runner.pool, incise_isa_detect(), &runner.device);
+    if (status == INCISE_OK)
+        status = inc_cpu_device_create(test_ctx(), runner.pool, incise_isa_detect(), &runner.device);
     if (status == INCISE_OK) status = inc_program_create(graph, runner.device, &options, &runner.program);
     inc_graph_destroy(graph);
     if (status == INCISE_OK) status = inc_run_create(runner.program, &runner.run);

@@ -48,7 +48,8 @@ static void expect_zero_padding(const struct inc_tensor *output, const struct in
     for (int64_t s = 0; s < output->dims[0]; s++)
         for (int64_t j = 0; j < output->dims[1]; j++)
             for (int64_t c = 0; c < output->dims[2] && !mask_at(mask, s, j); c++)
-                if (inc_f32_bits(row_of(output, s, j)[c]) != 0) fail_msg("padded row [%d, %d] is not zero", (int)s, (int)j);
+                if (inc_f32_bits(row_of(output, s, j)[c]) != 0)
+                    fail_msg("padded row [%d, %d] is not zero", (int)s, (int)j);
 }
 
 /* ---- against OpenVINO and the reference ------------------------------------------------------------------------- */
@@ -139,7 +140,8 @@ static void check_holes(const struct inc_graph *graph, struct test_runner *runne
     uint64_t random = test_seed();
     struct inc_tensor reference;
     struct inc_tensor *mask = test_inputs_get(graph, batch, MASK);
-    for (size_t i = 0; i < inc_tensor_elements(mask); i++) ((int64_t *)mask->data)[i] = test_random_below(&random, 3) > 0;
+    for (size_t i = 0; i < inc_tensor_elements(mask); i++)
+        ((int64_t *)mask->data)[i] = test_random_below(&random, 3) > 0;
     const struct inc_tensor *output = test_run(runner, batch);
     test_reference(graph, batch, &reference);
     expect_close(fixture->model, output, &reference, mask, fixture->limit);
@@ -290,7 +292,8 @@ static void too_long_is_refused(void **state)
     assert_int_equal(test_live_allocations(), 0);
 }
 
-/* A negative id counts from the table's end, as Gather of opset 8 says; before, the file converts ids to i32, which wraps. */
+/* A negative id counts from the table's end, as Gather of opset 8 says; before, the file converts ids to i32, which
+ * wraps. */
 static void odd_ids_mean_what_the_file_says(void **state)
 {
     (void)state;
@@ -348,7 +351,8 @@ static void check_integers(const struct inc_graph *graph, const char *model, enu
         test_runner_open(&runner, (struct inc_graph *)graph, isa, threads, INC_INTEGER_ALL);
         expect_fused(&runner, model);
         for (size_t i = 0; i < runner.program->plan.n_slots; i++)
-            if (!runner.program->plan.slots[i].integer) fail_msg("%s: '%s' is not integer", model, runner.program->plan.slots[i].name);
+            if (!runner.program->plan.slots[i].integer)
+                fail_msg("%s: '%s' is not integer", model, runner.program->plan.slots[i].name);
         const struct inc_tensor *output = test_run(&runner, &inputs);
         expect_zero_padding(output, mask);
         if (threads == 1)
@@ -435,7 +439,8 @@ static void integer_linears_are_exact(void **state)
             struct test_runner runner;
             if (!has_isa(isa)) continue;
             test_runner_open(&runner, graph, isa, 2, INC_INTEGER_ALL);
-            n = collect_linears(&runner, &inputs, isa == INCISE_ISA_SCALAR ? scalar : other, sizeof scalar / sizeof *scalar);
+            n = collect_linears(&runner, &inputs, isa == INCISE_ISA_SCALAR ? scalar : other,
+                                sizeof scalar / sizeof *scalar);
             if (isa != INCISE_ISA_SCALAR) assert_memory_equal(other, scalar, n * sizeof *scalar);
             test_runner_close(&runner);
         }

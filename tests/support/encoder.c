@@ -26,7 +26,8 @@ struct inc_value *encoder_op(struct encoder *encoder, enum inc_op op, struct inc
     return &node->outputs[0];
 }
 
-static struct inc_value *constant(struct encoder *encoder, enum inc_type type, int rank, const int64_t *dims, const void *data)
+static struct inc_value *constant(struct encoder *encoder, enum inc_type type, int rank, const int64_t *dims,
+                                  const void *data)
 {
     struct inc_tensor tensor = {.type = type, .rank = rank, .data = (void *)data};
     size_t count;
@@ -126,7 +127,8 @@ struct inc_value *encoder_attention(struct encoder *encoder, struct inc_value *x
     struct inc_value *inputs[] = {heads(encoder, x), heads(encoder, x), heads(encoder, x), mask};
     struct inc_node *node = inc_graph_add(encoder->graph, INC_OP_SDPA, NULL, inputs, mask != NULL ? 4 : 3, NULL);
     assert_non_null(node);
-    struct inc_value *rows = encoder_op(encoder, INC_OP_TRANSPOSE, &node->outputs[0], encoder_ints(encoder, 4, order), NULL);
+    struct inc_value *rows =
+        encoder_op(encoder, INC_OP_TRANSPOSE, &node->outputs[0], encoder_ints(encoder, 4, order), NULL);
     struct inc_value *join = encoder_op(encoder, INC_OP_RESHAPE, rows, encoder_ints(encoder, 3, joined), NULL);
     inc_attr_set_bool(join->node, "special_zero", true);
     return encoder_linear(encoder, join, ENCODER_WIDTH);
@@ -156,7 +158,8 @@ struct inc_value *encoder_mask(struct encoder *encoder, const struct encoder_mas
     if (form->window > 0) {
         struct inc_value *distance =
             encoder_op(encoder, INC_OP_ABS, encoder_op(encoder, INC_OP_SUBTRACT, i, j, NULL), NULL, NULL);
-        visible = both(encoder, visible, encoder_op(encoder, INC_OP_LESS, distance, encoder_int(encoder, form->window), NULL));
+        visible = both(encoder, visible,
+                       encoder_op(encoder, INC_OP_LESS, distance, encoder_int(encoder, form->window), NULL));
     }
     if (form->all_visible_below > 0) {
         struct inc_value *shorter = encoder_op(encoder, INC_OP_LESS, encoder_length(encoder),
@@ -164,8 +167,9 @@ struct inc_value *encoder_mask(struct encoder *encoder, const struct encoder_mas
         visible = encoder_op(encoder, INC_OP_LOGICAL_OR, visible, shorter, NULL);
     }
     if (form->padding)
-        visible = both(encoder, visible, encoder_unsqueeze(encoder, encoder_convert(encoder, encoder->mask, INC_BOOL), 2,
-                                                           (int64_t[]){1, 2}));
+        visible =
+            both(encoder, visible,
+                 encoder_unsqueeze(encoder, encoder_convert(encoder, encoder->mask, INC_BOOL), 2, (int64_t[]){1, 2}));
     if (!form->additive) return visible;
     return encoder_op(encoder, INC_OP_SELECT, visible, encoder_float(encoder, 0), encoder_float(encoder, -FLT_MAX));
 }

@@ -31,7 +31,8 @@ struct inc_graph *test_fixture_graph(const char *folder)
 {
     struct inc_graph *graph = NULL;
     test_clear_error();
-    if (inc_ir_read(test_ctx(), test_fixture_path(folder, NULL), &graph) != INCISE_OK) fail_msg("%s", test_last_error());
+    if (inc_ir_read(test_ctx(), test_fixture_path(folder, NULL), &graph) != INCISE_OK)
+        fail_msg("%s", test_last_error());
     return graph;
 }
 
@@ -70,7 +71,8 @@ struct inc_tensor *test_inputs_get(const struct inc_graph *graph, struct test_in
     return NULL;
 }
 
-int64_t *test_inputs_at(const struct inc_graph *graph, struct test_inputs *inputs, const char *name, int64_t s, int64_t j)
+int64_t *test_inputs_at(const struct inc_graph *graph, struct test_inputs *inputs, const char *name, int64_t s,
+                        int64_t j)
 {
     struct inc_tensor *tensor = test_inputs_get(graph, inputs, name);
     assert_int_equal(tensor->type, INC_I64);

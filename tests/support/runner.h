@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A program and a run of it on the CPU device, from a graph; and what the reference evaluator says of the same inputs. */
+/* A program and a run of it on the CPU device, from a graph; and what the reference evaluator says of the same inputs.
+ */
 #ifndef TESTS_RUNNER_H
 #define TESTS_RUNNER_H
 
@@ -34,7 +35,8 @@ void test_inputs_free(struct test_inputs *inputs);
 /* Input `name` (a tensor name); the test fails if there is none. */
 struct inc_tensor *test_inputs_get(const struct inc_graph *graph, struct test_inputs *inputs, const char *name);
 /* i64 element [s, j] of input `name`. */
-int64_t *test_inputs_at(const struct inc_graph *graph, struct test_inputs *inputs, const char *name, int64_t s, int64_t j);
+int64_t *test_inputs_at(const struct inc_graph *graph, struct test_inputs *inputs, const char *name, int64_t s,
+                        int64_t j);
 
 /* The first output; it belongs to the run. Fails the test, with the library's error, if the run fails. */
 const struct inc_tensor *test_run(struct test_runner *runner, const struct test_inputs *inputs);
