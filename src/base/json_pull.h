@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads JSON value by value, for bulk data: nothing is built, a string without escapes is a pointer into the text.
- * Strict (RFC 8259): UTF-8, escapes, surrogate pairs, numbers and commas are checked. Repeated keys are the caller's. */
+ * Strict (RFC 8259): UTF-8, escapes, surrogate pairs, numbers and commas are checked; repeated keys by the caller. */
 #ifndef INC_BASE_JSON_PULL_H
 #define INC_BASE_JSON_PULL_H
 

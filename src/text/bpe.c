@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/size.h"
-#include "text/tokenizer_parts.h"
+#include "text/byte_level.h"
 #include "text/unicode.h"
 
 #define NONE UINT32_MAX
@@ -25,9 +25,9 @@ struct inc_bpe {
     struct bpe_pair *pairs; /* 2^bits, open addressing, at most half full */
     unsigned bits;
     int32_t ascii[128];      /* ids of characters; -1: not in the vocabulary */
-    int32_t byte_ids[256];   /* ids of "<0x00>" ..; -1 */
+    int32_t byte_ids[256];   /* ids of "<0x00>" .., with byte_level of the characters for bytes; -1 */
     int32_t unknown;         /* -1: characters that are unknown are left out */
-    bool byte_fallback, fuse_unknown, whole_words, cuts_at_marks;
+    bool byte_level, byte_fallback, fuse_unknown, whole_words, cuts_at_marks;
 };
 
 /* A symbol of a long word. */
@@ -180,11 +180,15 @@ static void find_characters(struct inc_bpe *bpe)
 {
     for (int i = 0; i < 256; i++) {
         char name[8], c = (char)i;
-        snprintf(name, sizeof name, "<0x%02X>", (unsigned)i);
-        bpe->byte_ids[i] = id_of(bpe, name, 6);
+        size_t n = 6;
+        if (bpe->byte_level)
+            n = inc_utf8_encode(inc_byte_level_code((unsigned char)i), name);
+        else
+            snprintf(name, sizeof name, "<0x%02X>", (unsigned)i);
+        bpe->byte_ids[i] = id_of(bpe, name, n);
         if (i < 128) bpe->ascii[i] = id_of(bpe, &c, 1);
     }
-    bpe->cuts_at_marks = bpe->cuts_at_marks && id_of(bpe, INC_SPACE_MARK_UTF8, 3) >= 0 && !bpe->whole_words;
+    if (bpe->byte_level || bpe->whole_words || id_of(bpe, INC_SPACE_MARK_UTF8, 3) < 0) bpe->cuts_at_marks = false;
 }
 
 /* null or "" */
@@ -213,6 +217,10 @@ static enum incise_status load(const struct inc_model_source *source, void **mod
     INC_TRY(inc_json_bool(json, section, "model", "byte_fallback", &bpe->byte_fallback));
     INC_TRY(inc_json_bool(json, section, "model", "fuse_unk", &bpe->fuse_unknown));
     INC_TRY(inc_json_bool(json, section, "model", "ignore_merges", &bpe->whole_words));
+    bpe->byte_level = source->byte_level;
+    if (bpe->byte_level && bpe->byte_fallback)
+        return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: model: 'byte_fallback' with ByteLevel is not supported",
+                        json->label);
     INC_TRY(inc_pieces_init(&bpe->pieces, json->ctx, source->vocab.members));
     INC_TRY(inc_vocab_read(source, add_piece, bpe));
     INC_TRY(load_unknown(bpe, source));
@@ -352,15 +360,23 @@ static bool put_bytes(const struct inc_bpe *bpe, const char *text, size_t n, str
     return true;
 }
 
+/* The id of the character, or byte, at `text`, or -1; and its length. */
+static int32_t next_character(const struct inc_bpe *bpe, const char *text, size_t *length)
+{
+    uint32_t code;
+    *length = 1;
+    if (bpe->byte_level) return bpe->byte_ids[(unsigned char)*text];
+    *length = inc_utf8_decode(text, &code);
+    return code < 128 ? bpe->ascii[code] : id_of(bpe, text, *length);
+}
+
 /* Appends the ids of the characters; out->ids has room. An unknown token waits for the next known character (as with
  * Hugging Face it lets bytes pass), so that those of a run become one. */
 static void put_characters(const struct inc_bpe *bpe, const char *text, size_t n, struct inc_ids *out)
 {
     bool waiting = false;
     for (size_t at = 0, length; at < n; at += length) {
-        uint32_t code;
-        length = inc_utf8_decode(text + at, &code);
-        int32_t id = code < 128 ? bpe->ascii[code] : id_of(bpe, text + at, length);
+        int32_t id = next_character(bpe, text + at, &length);
         if (id >= 0) {
             if (waiting) out->ids[out->count++] = bpe->unknown;
             waiting = false;
@@ -373,11 +389,22 @@ static void put_characters(const struct inc_bpe *bpe, const char *text, size_t n
     if (waiting) out->ids[out->count++] = bpe->unknown;
 }
 
+static int32_t find_word(const struct inc_bpe *bpe, const char *word, size_t n)
+{
+    char characters[2 * INC_PIECE_MAX];
+    size_t length = 0;
+    if (!bpe->byte_level) return id_of(bpe, word, n);
+    if (n > INC_PIECE_MAX) return -1;
+    for (size_t i = 0; i < n; i++)
+        length += inc_utf8_encode(inc_byte_level_code((unsigned char)word[i]), characters + length);
+    return id_of(bpe, characters, length);
+}
+
 static enum incise_status encode_part(const struct inc_bpe *bpe, const char *text, size_t n, struct inc_ids *out)
 {
     size_t start = out->count;
     INC_TRY(inc_grow(out->ctx, (void **)&out->ids, &out->capacity, out->count + n, sizeof *out->ids));
-    int32_t whole = bpe->whole_words ? id_of(bpe, text, n) : -1;
+    int32_t whole = bpe->whole_words ? find_word(bpe, text, n) : -1;
     if (whole >= 0) {
         out->ids[out->count++] = whole;
         return INCISE_OK;

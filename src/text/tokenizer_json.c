@@ -5,7 +5,7 @@
 #include "base/buffer.h"
 #include "base/size.h"
 #include "text/bpe.h"
-#include "text/tokenizer_parts.h"
+#include "text/byte_level.h"
 
 struct json_loader {
     struct inc_json json; /* without the model's bulk */
@@ -57,13 +57,13 @@ static enum incise_status copy_text(const struct json_loader *l, const char *tex
     return INCISE_OK;
 }
 
-/* The text of "pattern": {"String": text}. */
-static enum incise_status get_pattern(const struct json_loader *l, json_t *section, const char *where,
+/* The text of "pattern": {`kind`: text}. */
+static enum incise_status get_pattern(const struct json_loader *l, json_t *section, const char *where, const char *kind,
                                       const char **pattern)
 {
     const json_t *object = json_object_get(section, "pattern");
     *pattern = "";
-    INC_TRY(inc_json_string(&l->json, object, where, "String", pattern));
+    INC_TRY(inc_json_string(&l->json, object, where, kind, pattern));
     return **pattern != '\0' ? INCISE_OK : unsupported(l, where, "pattern that is no string or empty");
 }
 
@@ -71,7 +71,7 @@ static enum incise_status load_replace(struct json_loader *l, json_t *section)
 {
     const char *pattern, *content = "", *where = "normalizer";
     INC_TRY(inc_json_only(&l->json, section, where, "type pattern content"));
-    INC_TRY(get_pattern(l, section, where, &pattern));
+    INC_TRY(get_pattern(l, section, where, "String", &pattern));
     INC_TRY(inc_json_string(&l->json, section, where, "content", &content));
     struct inc_normalizer *step = inc_normalizer_add(l->tokenizer, l->json.label, inc_replace_text);
     if (step == NULL) return INCISE_ERROR_DATA;
@@ -85,15 +85,39 @@ static enum incise_status load_bert_split(struct json_loader *l, json_t *section
     return inc_splitter_add(l->tokenizer, l->json.label, inc_bert_split) != NULL ? INCISE_OK : INCISE_ERROR_DATA;
 }
 
+/* A pattern that takes every character: with "Isolated" its matches are the words. */
+static enum incise_status load_regex(struct json_loader *l, const char *pattern, const char *behavior)
+{
+    inc_split_fn *split = inc_byte_level_pattern(pattern);
+    if (split == NULL) return unsupported(l, "regular expression of Split", pattern);
+    if (strcmp(behavior, "Isolated") != 0) return unsupported(l, "behavior of Split", behavior);
+    return inc_splitter_add(l->tokenizer, l->json.label, split) != NULL ? INCISE_OK : INCISE_ERROR_DATA;
+}
+
+static enum incise_status load_byte_level(struct json_loader *l, json_t *section)
+{
+    const char *where = "pre_tokenizer";
+    bool prefix = true, trim = true, regex = true;
+    INC_TRY(inc_json_only(&l->json, section, where, "type add_prefix_space trim_offsets use_regex"));
+    INC_TRY(inc_json_bool(&l->json, section, where, "add_prefix_space", &prefix));
+    INC_TRY(inc_json_bool(&l->json, section, where, "trim_offsets", &trim)); /* says nothing about ids */
+    INC_TRY(inc_json_bool(&l->json, section, where, "use_regex", &regex));
+    if (prefix) return unsupported(l, where, "ByteLevel with add_prefix_space");
+    l->source.byte_level = true;
+    if (!regex) return INCISE_OK;
+    return inc_splitter_add(l->tokenizer, l->json.label, inc_split_gpt2) != NULL ? INCISE_OK : INCISE_ERROR_DATA;
+}
+
 static enum incise_status load_split(struct json_loader *l, json_t *section)
 {
     const char *pattern, *behavior = "", *where = "pre_tokenizer";
-    bool invert = false;
+    bool invert = false, regex = json_object_get(json_object_get(section, "pattern"), "Regex") != NULL;
     INC_TRY(inc_json_only(&l->json, section, where, "type pattern behavior invert"));
-    INC_TRY(get_pattern(l, section, where, &pattern));
+    INC_TRY(get_pattern(l, section, where, regex ? "Regex" : "String", &pattern));
     INC_TRY(inc_json_string(&l->json, section, where, "behavior", &behavior));
     INC_TRY(inc_json_bool(&l->json, section, where, "invert", &invert));
     if (invert) return unsupported(l, where, "Split with invert");
+    if (regex) return load_regex(l, pattern, behavior);
     if (strcmp(behavior, "MergedWithPrevious") != 0) return unsupported(l, "behavior of Split", behavior);
     struct inc_splitter *step = inc_splitter_add(l->tokenizer, l->json.label, inc_split_string);
     if (step == NULL) return INCISE_ERROR_DATA;
@@ -108,7 +132,7 @@ struct step_type {
 static const struct step_type normalizer_types[] = {
     {"BertNormalizer", load_bert_normalizer}, {"Replace", load_replace}, {NULL, NULL}};
 static const struct step_type splitter_types[] = {
-    {"BertPreTokenizer", load_bert_split}, {"Split", load_split}, {NULL, NULL}};
+    {"BertPreTokenizer", load_bert_split}, {"Split", load_split}, {"ByteLevel", load_byte_level}, {NULL, NULL}};
 
 static enum incise_status load_step(struct json_loader *l, const char *key, const struct step_type *types,
                                     json_t *section)
@@ -117,10 +141,16 @@ static enum incise_status load_step(struct json_loader *l, const char *key, cons
     if (!json_is_object(section))
         return inc_fail(l->json.ctx, INCISE_ERROR_DATA, "%s: '%s' is not an object", l->json.label, key);
     INC_TRY(inc_json_string(&l->json, section, key, "type", &type));
+    if (types == splitter_types && l->source.byte_level) return unsupported(l, "step after ByteLevel", type);
     for (; types->name != NULL; types++) {
         if (strcmp(types->name, type) == 0) return types->load(l, section);
     }
     return unsupported(l, key, type);
+}
+
+static bool has_specials(const struct json_loader *l)
+{
+    return l->tokenizer->n_prefix + l->tokenizer->n_suffix > 0;
 }
 
 /* null, one step, or {"type": "Sequence", `list`: [steps]}. */
@@ -133,7 +163,7 @@ static enum incise_status load_steps(struct json_loader *l, const char *key, con
     if (section == NULL || json_is_null(section)) return INCISE_OK;
     if (!json_is_string(type) || strcmp(json_string_value(type), "Sequence") != 0)
         return load_step(l, key, types, section);
-    INC_TRY(inc_json_only(&l->json, section, key, list[0] == 'n' ? "type normalizers" : "type pretokenizers"));
+    INC_TRY(inc_json_only(&l->json, section, key, "type normalizers pretokenizers processors"));
     steps = json_object_get(section, list);
     if (!json_is_array(steps)) return unsupported(l, key, "Sequence without a list");
     json_array_foreach(steps, i, step) INC_TRY(load_step(l, key, types, step));
@@ -185,6 +215,7 @@ static enum incise_status load_model(struct json_loader *l)
     l->source.json = &l->json;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (strcmp(types[i]->name, type) != 0) continue;
+        if (l->source.byte_level && types[i] != &inc_bpe_type) return unsupported(l, "ByteLevel with model", type);
         l->tokenizer->model_type = types[i];
         return types[i]->load(&l->source, &l->tokenizer->model);
     }
@@ -272,33 +303,35 @@ static enum incise_status load_template(struct json_loader *l, json_t *section)
     bool suffix = false;
     size_t i;
     INC_TRY(inc_json_only(&l->json, section, "post_processor", "type single pair special_tokens"));
+    if (has_specials(l)) return unsupported(l, "post_processor", "sequence of templates");
     if (!json_is_array(single)) return unsupported(l, "post_processor", "TemplateProcessing without a list 'single'");
     json_array_foreach(single, i, item) INC_TRY(load_template_item(l, section, item, &suffix));
     return suffix ? INCISE_OK : unsupported(l, "post_processor", "template without a sequence");
 }
 
-/* {"sep": ["[SEP]", 102], "cls": ["[CLS]", 101]} */
+/* {"sep": ["[SEP]", 102], "cls": ["[CLS]", 101]}; what RobertaProcessing says besides is about offsets. */
 static enum incise_status load_bert_processing(struct json_loader *l, json_t *section)
 {
-    INC_TRY(inc_json_only(&l->json, section, "post_processor", "type sep cls"));
+    INC_TRY(inc_json_only(&l->json, section, "post_processor", "type sep cls trim_offsets add_prefix_space"));
+    if (has_specials(l)) return unsupported(l, "post_processor", "sequence of templates");
     INC_TRY(add_special(l, false, json_array_get(json_object_get(section, "cls"), 1)));
     return add_special(l, true, json_array_get(json_object_get(section, "sep"), 1));
 }
 
+/* About offsets only. */
+static enum incise_status load_offsets(struct json_loader *l, json_t *section)
+{
+    return inc_json_only(&l->json, section, "post_processor", "type add_prefix_space trim_offsets use_regex");
+}
+
 static enum incise_status load_post_processor(struct json_loader *l)
 {
-    static const struct {
-        const char *name;
-        enum incise_status (*load)(struct json_loader *l, json_t *section);
-    } types[] = {{"TemplateProcessing", load_template}, {"BertProcessing", load_bert_processing}};
-    json_t *section = json_object_get(l->json.root, "post_processor");
-    const char *type;
-    if (section == NULL || json_is_null(section)) return INCISE_OK;
-    INC_TRY(get_section(l, "post_processor", &section, &type));
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        if (strcmp(types[i].name, type) == 0) return types[i].load(l, section);
-    }
-    return unsupported(l, "post_processor", type);
+    static const struct step_type types[] = {{"TemplateProcessing", load_template},
+                                             {"BertProcessing", load_bert_processing},
+                                             {"RobertaProcessing", load_bert_processing},
+                                             {"ByteLevel", load_offsets},
+                                             {NULL, NULL}};
+    return load_steps(l, "post_processor", "processors", types);
 }
 
 /* ---- truncation, padding, all of it ------------------------------------------------------------------------------ */
@@ -328,6 +361,8 @@ static void decide_cuts(struct inc_tokenizer *t)
                  strcmp(first->to, INC_SPACE_MARK_UTF8) == 0;
     if (split == inc_bert_split) {
         t->cut_at_space = t->cut_at_newline = t->n_normalizers == 1 && first->run == inc_bert_normalize_text;
+    } else if (split == inc_split_gpt2 || split == inc_split_qwen) {
+        t->cut_at_space = t->n_normalizers == 0;
     } else if (marks && t->model_type == &inc_bpe_type && inc_bpe_cuts_at_marks(t->model)) {
         bool blank = split == inc_split_string && t->n_splitters == 1 && strcmp(t->splitters[0].pattern, " ") == 0;
         t->cut_at_space = split == NULL || blank;

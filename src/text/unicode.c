@@ -61,6 +61,33 @@ bool inc_is_chinese(uint32_t code)
     return code >= 0x3400 && find_range(blocks, sizeof blocks / sizeof *blocks, code) != NULL;
 }
 
+/* The ranges are what utf8proc's Unicode 15 lacks. */
+bool inc_is_letter(uint32_t code)
+{
+    static const struct code_range newer[] = {
+        {0x1c89, 0x1c8a, 0}, {0xa7cb, 0xa7cd, 0}, {0xa7da, 0xa7dc, 0}, {0x105c0, 0x105f3, 0}, {0x10d4a, 0x10d65, 0},
+        {0x10d6f, 0x10d85, 0}, {0x10ec2, 0x10ec4, 0}, {0x11380, 0x11389, 0}, {0x1138b, 0x1138b, 0},
+        {0x1138e, 0x1138e, 0}, {0x11390, 0x113b5, 0}, {0x113b7, 0x113b7, 0}, {0x113d1, 0x113d1, 0},
+        {0x113d3, 0x113d3, 0}, {0x11bc0, 0x11be0, 0}, {0x13460, 0x143fa, 0}, {0x16100, 0x1611d, 0},
+        {0x16d40, 0x16d6c, 0}, {0x18cff, 0x18cff, 0}, {0x1e5d0, 0x1e5ed, 0}, {0x1e5f0, 0x1e5f0, 0},
+        {0x2ebf0, 0x2ee5d, 0},
+    };
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)code);
+    if (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO) return true;
+    return find_range(newer, sizeof newer / sizeof *newer, code) != NULL;
+}
+
+bool inc_is_number(uint32_t code)
+{
+    static const struct code_range newer[] = {
+        {0x10d40, 0x10d49, 0}, {0x116d0, 0x116e3, 0}, {0x11bf0, 0x11bf9, 0}, {0x16130, 0x16139, 0},
+        {0x16d70, 0x16d79, 0}, {0x1ccf0, 0x1ccf9, 0}, {0x1e5f1, 0x1e5fa, 0},
+    };
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)code);
+    if (category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO) return true;
+    return find_range(newer, sizeof newer / sizeof *newer, code) != NULL;
+}
+
 uint32_t inc_lower(uint32_t code)
 {
     const struct code_range *range = find_range(lower_cases, sizeof lower_cases / sizeof *lower_cases, code);

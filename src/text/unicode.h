@@ -27,6 +27,9 @@ size_t inc_utf8_encode(uint32_t code, char *text);
 enum inc_bert_class inc_bert_class(uint32_t code);
 /* Unicode's White_Space, of any code point. */
 bool inc_is_space(uint32_t code);
+/* General categories L* and N* of Unicode 16, of a code point >= 0x80. */
+bool inc_is_letter(uint32_t code);
+bool inc_is_number(uint32_t code);
 /* The blocks that BERT puts spaces around. */
 bool inc_is_chinese(uint32_t code);
 /* Simple lower case of a code point >= 0x80. U+0130, whose lower case is two code points, gives 'i'. */

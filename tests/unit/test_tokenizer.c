@@ -255,7 +255,7 @@ static void test_unsupported(void **state)
         {"\"BertPreTokenizer\"", "\"Whitespace\"", "pre_tokenizer 'Whitespace'"},
         {"{\"type\":\"BertPreTokenizer\"}", "7", "'pre_tokenizer' is not an object"},
         {"\"WordPiece\"", "\"Unigram\"", "model 'Unigram'"},
-        {"\"TemplateProcessing\"", "\"RobertaProcessing\"", "post_processor 'RobertaProcessing'"},
+        {"\"TemplateProcessing\"", "\"PairProcessing\"", "post_processor 'PairProcessing'"},
         {"\"id\":\"A\",\"type_id\":0", "\"id\":\"A\",\"type_id\":1", "token type other than 0"},
         {"\"id\":\"A\"", "\"id\":\"B\"", "several sequences"},
         {"\"ids\":[1]", "\"ids\":[]", "no ids for '[CLS]'"},
