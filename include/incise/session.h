@@ -19,7 +19,8 @@ INCISE_API void incise_session_destroy(struct incise_session *session);
 
 /* One inference. `inputs`: one tensor per model input, in the model's order; data is only read. `outputs`: room for one
  * tensor per model output; their data belongs to the session until its next run or its end. Rows of padded positions
- * (attention_mask 0) are zero in outputs of shape [batch, length, ...].
+ * (attention_mask 0) are zero in outputs of shape [batch, length, ...] of models that run fused (incise_model_is_fused);
+ * models that run op by op give what the file's ops give there.
  * INCISE_ERROR_DATA for shapes, types or token ids that do not fit; INCISE_ERROR_MEMORY when the estimate for this size
  * exceeds the engine's max_memory. The session stays usable after an error. */
 INCISE_API INCISE_CHECK enum incise_status incise_session_run(struct incise_session *session,
