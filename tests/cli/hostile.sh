@@ -139,12 +139,15 @@ for bytes in '\x00\x00\xc0\x7f' '\x00\x00\x80\xff'; do # NaN, -Inf
     poke $query 400 "$bytes"
     every 65 "openvino_model.xml[:0-9]*: .*$query.*weight 100 is "
 done
+model bert
+poke Constant_82 8 '\x00\x00\xc0\x7f' # a bias
+every 65 'openvino_model.xml[:0-9]*: .*Constant_82.*element 2 is not a number'
 model bert-int8-asym
 poke $query/scale 6 '\x00\x7c'
 every 65 "openvino_model.xml[:0-9]*: .*$query.*scale 3 is inf" "$integer"
 model bert-int8-asym
 poke $query/scale 6 '\x00\x7e'
-every 65 "openvino_model.xml[:0-9]*: .*$query.*scale 3 is -?nan" "$integer"
+every 65 "openvino_model.xml[:0-9]*: .*$query.*element 3 is not a number"
 model bert-int4-asym
 edit "/name=\"$query\/scale\"/,/<\/layer>/{s/64, 2, 1/64, 1, 2/;s/<dim>1</<dim>X</;s/<dim>2</<dim>1</;s/<dim>X</<dim>2</}"
 every 65 "openvino_model.xml[:0-9]*: .*$query"
@@ -330,7 +333,7 @@ expect 2 'no_such_layer' "$incise" prune m -o out --pattern element --sparsity 0
 # ---- a file that shrinks and grows while it is read: an old or a new meaning, or an error, never anything else
 model bert
 cp m/openvino_model.bin whole.bin
-(while :; do truncate -s 100000 m/openvino_model.bin && cat whole.bin >m/openvino_model.bin; done) &
+(while :; do truncate -s 100000 m/openvino_model.bin && cat whole.bin >m/openvino_model.bin; done) 2>/dev/null &
 writer=$!
 for ((i = 0; i < 40; i++)); do
     inspect >stdout 2>stderr

@@ -3,6 +3,7 @@
  * element type are copied, once each, into a second blob. */
 #include "formats/openvino/ir_reader.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,6 +107,34 @@ static void point_constants(const struct inc_ir_reader *reader, unsigned char *b
     }
 }
 
+/* A scale, bias or list of channels; matrices are checked where they become weights. */
+static bool is_float_vector(const struct inc_tensor *data)
+{
+    int64_t longest = 1;
+    for (int d = 0; d < data->rank; d++) {
+        if (data->dims[d] != 1 && longest != 1) return false;
+        longest *= data->dims[d];
+    }
+    return inc_type_is_float(data->type) && longest >= 1;
+}
+
+/* Infinities are fine: masks are made of them. */
+static enum incise_status check_vectors(const struct inc_ir_reader *reader)
+{
+    bool checked = false;
+    for (size_t i = 0; i < reader->n_constants; i++) {
+        const struct inc_ir_constant *constant = &reader->constants[i];
+        const struct inc_tensor *data = &constant->node->data;
+        if (i > 0 && (!same_range(constant, constant - 1) || constant[-1].node->data.type != data->type)) checked = false;
+        if (checked || !is_float_vector(data)) continue;
+        checked = true;
+        for (size_t k = 0, n = inc_tensor_elements(data); k < n; k++)
+            if (isnan(inc_tensor_get_f64(data, k)))
+                return inc_node_fail(reader->graph, constant->node, "element %zu is not a number", k);
+    }
+    return INCISE_OK;
+}
+
 enum incise_status inc_ir_attach_weights(struct inc_ir_reader *reader, void *bin, size_t bin_size)
 {
     struct inc_blob *blob = NULL;
@@ -133,5 +162,5 @@ enum incise_status inc_ir_attach_weights(struct inc_ir_reader *reader, void *bin
         }
     }
     point_constants(reader, bin, copies);
-    return INCISE_OK;
+    return check_vectors(reader);
 }
