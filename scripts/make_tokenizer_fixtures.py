@@ -29,7 +29,8 @@ def make_lines():
     pieces = ["I'll", "we'Ve", "it's", "'\u017f", "'re", "''d", "x=1;\u240a\t return 12345.6e-7", "  ", " ", "\u240a",
               "\u240a\u240a\u240a", "\t", "\r\u240a", " \u240a ", "<b>", "<bos>", "<eos", "\u2581", "\u2581\u2581",
               "a\u2581", "\u3000", "\u00a0", "\u0085", "\x01\x7f", "\x00", "e\u0301", "\ufeff",
-              "\U0001f468\u200d\U0001f469", "\U0001f1e9\U0001f1ea", "\u4e2d\u6587\u3002", "\u00b2\u00bd\u2167", "\U00010d40\U000105c0", "\ufffd",
+              "\U0001f468\u200d\U0001f469",
+              "\U0001f1e9\U0001f1ea", "\u4e2d\u6587\u3002", "\u00b2\u00bd\u2167", "\U00010d40\U000105c0", "\ufffd",
               "\U0010ffff", "<0x41>", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "-" * 70, " " * 40,
               "\u240a" * 33, "unseen\u13a0\u13a1 letters"]
     lines = [line[:160] for line in rng.sample(texts, 60)]

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "text/bpe.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,13 +22,27 @@ struct bpe_pair {
 
 struct inc_bpe {
     const struct inc_ctx *ctx;
+    uint64_t number; /* no other model of this process has it */
     struct inc_pieces pieces;
     struct bpe_pair *pairs; /* 2^bits, open addressing, at most half full */
     unsigned bits;
     int32_t ascii[128];      /* ids of characters; -1: not in the vocabulary */
     int32_t byte_ids[256];   /* ids of "<0x00>" .., with byte_level of the characters for bytes; -1 */
     int32_t unknown;         /* -1: characters that are unknown are left out */
-    bool byte_level, byte_fallback, fuse_unknown, whole_words, cuts_at_marks;
+    bool byte_level, byte_fallback, fuse_unknown, whole_words;
+    bool cuts_at_marks;      /* at most `joined` stands against it */
+    bool joined[129];        /* a merge joins this ASCII character, some other one, with a space mark */
+};
+
+#define WORD_BITS 12 /* of the number of words remembered */
+#define WORD_BYTES 15
+#define WORD_IDS 5
+
+/* A word seen before. */
+struct inc_bpe_word {
+    uint64_t key[2]; /* its bytes, zeros, and in the last byte their number; zeros: free */
+    int32_t ids[WORD_IDS];
+    uint32_t count;
 };
 
 /* A symbol of a long word. */
@@ -83,7 +98,12 @@ static enum incise_status add_merge(struct inc_bpe *bpe, const struct inc_json_p
     struct bpe_pair *slot = find_slot(bpe, left, right);
     if (slot == NULL) return inc_json_pull_fail(pull, "too many merges share a hash");
     *slot = (struct bpe_pair){left, right, rank, joined}; /* of a pair that is there twice the last counts */
-    if (starts_with_mark(second, n_second) && !ends_with_mark(text, n_left)) bpe->cuts_at_marks = false;
+    if (starts_with_mark(second, n_second) && !ends_with_mark(text, n_left)) {
+        unsigned char last = (unsigned char)text[n_left - 1];
+        bpe->joined[inc_min_size(last, 128)] = true;
+        /* a token that may stand for other text than its own */
+        if (last == '>' && n_left > 1) bpe->cuts_at_marks = false;
+    }
     return INCISE_OK;
 }
 
@@ -170,7 +190,9 @@ static enum incise_status load_unknown(struct inc_bpe *bpe, const struct inc_mod
     if (json_is_null(json_object_get(source->section, "unk_token"))) return INCISE_OK;
     INC_TRY(inc_json_string(json, source->section, "model", "unk_token", &unknown));
     if (unknown == NULL) return INCISE_OK;
-    bpe->unknown = id_of(bpe, unknown, strlen(unknown));
+    size_t n = strlen(unknown);
+    bpe->unknown = id_of(bpe, unknown, n);
+    if (n == 1 || unknown[n - 1] != '>') bpe->cuts_at_marks = false; /* see add_merge */
     if (bpe->unknown >= 0) return INCISE_OK;
     return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: the vocabulary lacks the unknown token '%.64s'", json->label,
                     unknown);
@@ -197,6 +219,8 @@ static bool absent(const json_t *value)
     return value == NULL || json_is_null(value) || (json_is_string(value) && json_string_length(value) == 0);
 }
 
+static atomic_uint_fast64_t last_number;
+
 static enum incise_status load(const struct inc_model_source *source, void **model)
 {
     static const char *const unsupported[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix"};
@@ -206,6 +230,7 @@ static enum incise_status load(const struct inc_model_source *source, void **mod
     *model = bpe;
     if (bpe == NULL) return inc_fail_memory(json->ctx, sizeof *bpe, "a vocabulary");
     bpe->ctx = json->ctx;
+    bpe->number = atomic_fetch_add(&last_number, 1) + 1;
     INC_TRY(inc_json_only(json, section, "model",
                           "type dropout unk_token continuing_subword_prefix end_of_word_suffix fuse_unk byte_fallback "
                           "ignore_merges vocab merges"));
@@ -223,8 +248,8 @@ static enum incise_status load(const struct inc_model_source *source, void **mod
                         json->label);
     INC_TRY(inc_pieces_init(&bpe->pieces, json->ctx, source->vocab.members));
     INC_TRY(inc_vocab_read(source, add_piece, bpe));
-    INC_TRY(load_unknown(bpe, source));
     bpe->cuts_at_marks = true;
+    INC_TRY(load_unknown(bpe, source));
     INC_TRY(load_merges(bpe, source));
     find_characters(bpe);
     return INCISE_OK;
@@ -239,9 +264,9 @@ static void destroy(const struct inc_ctx *ctx, void *model)
     inc_free(ctx, bpe);
 }
 
-bool inc_bpe_cuts_at_marks(const struct inc_bpe *bpe)
+bool inc_bpe_cuts_after(const struct inc_bpe *bpe, uint32_t code)
 {
-    return bpe->cuts_at_marks;
+    return bpe->cuts_at_marks && code != INC_SPACE_MARK && !bpe->joined[code < 128 ? code : 128];
 }
 
 /* ---- merging ----------------------------------------------------------------------------------------------------- */
@@ -415,18 +440,69 @@ static enum incise_status encode_part(const struct inc_bpe *bpe, const char *tex
     return INCISE_OK;
 }
 
+/* The place of a word of at most WORD_BYTES; the words of another model are forgotten. */
+static enum incise_status find_seen(const struct inc_bpe *bpe, const char *text, size_t n, struct inc_ids *out,
+                                    uint64_t key[2], struct inc_bpe_word **word)
+{
+    const size_t n_words = (size_t)1 << WORD_BITS;
+    unsigned char bytes[WORD_BYTES + 1] = {0};
+    if (out->words == NULL) {
+        out->words = inc_alloc_zero(out->ctx, n_words, sizeof *out->words);
+        if (out->words == NULL) return inc_fail_memory(out->ctx, n_words * sizeof *out->words, "words");
+    } else if (out->words_of != bpe->number) {
+        memset(out->words, 0, n_words * sizeof *out->words);
+    }
+    out->words_of = bpe->number;
+    memcpy(bytes, text, n);
+    bytes[WORD_BYTES] = (unsigned char)n;
+    memcpy(key, bytes, sizeof bytes);
+    *word = &out->words[((key[0] ^ key[1] * HASH_MIX) * HASH_MIX) >> (64 - WORD_BITS)];
+    return INCISE_OK;
+}
+
+/* A part of a word, remembered when it is short. */
+static enum incise_status encode_seen(const struct inc_bpe *bpe, const char *text, size_t n, struct inc_ids *out)
+{
+    struct inc_bpe_word *word = NULL;
+    uint64_t key[2] = {0};
+    size_t start = out->count;
+    if (n > WORD_BYTES) return encode_part(bpe, text, n, out);
+    INC_TRY(find_seen(bpe, text, n, out, key, &word));
+    if (word->key[0] == key[0] && word->key[1] == key[1]) {
+        INC_TRY(inc_grow(out->ctx, (void **)&out->ids, &out->capacity, start + WORD_IDS, sizeof *out->ids));
+        memcpy(out->ids + start, word->ids, sizeof word->ids);
+        out->count += word->count;
+        return INCISE_OK;
+    }
+    INC_TRY(encode_part(bpe, text, n, out));
+    if (out->count - start > WORD_IDS) return INCISE_OK;
+    memcpy(word->key, key, sizeof word->key);
+    word->count = (uint32_t)(out->count - start);
+    memcpy(word->ids, out->ids + start, word->count * sizeof *word->ids);
+    return INCISE_OK;
+}
+
+static uint32_t code_before(const char *start, const char *at)
+{
+    uint32_t code;
+    do at--;
+    while (at > start && ((unsigned char)*at & 0xc0) == 0x80);
+    inc_utf8_decode(at, &code);
+    return code;
+}
+
 static enum incise_status encode(const void *model, const char *word, size_t n, struct inc_ids *out)
 {
     const struct inc_bpe *bpe = model;
     const char *start = word, *at = word, *end = word + n, *mark;
     while (bpe->cuts_at_marks && (mark = memmem(at, (size_t)(end - at), INC_SPACE_MARK_UTF8, 3)) != NULL) {
-        if (mark > start && !ends_with_mark(start, (size_t)(mark - start))) {
-            INC_TRY(encode_part(bpe, start, (size_t)(mark - start), out));
+        if (mark > start && inc_bpe_cuts_after(bpe, code_before(start, mark))) {
+            INC_TRY(encode_seen(bpe, start, (size_t)(mark - start), out));
             start = mark;
         }
         at = mark + 3;
     }
-    return end > start ? encode_part(bpe, start, (size_t)(end - start), out) : INCISE_OK;
+    return end > start ? encode_seen(bpe, start, (size_t)(end - start), out) : INCISE_OK;
 }
 
 static const struct inc_pieces *vocabulary(const void *model)

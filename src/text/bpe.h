@@ -5,10 +5,11 @@
 #define INC_TEXT_BPE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct inc_bpe;
 
-/* No merge joins text before a space mark that follows another character: such parts of a word are encoded alone. */
-bool inc_bpe_cuts_at_marks(const struct inc_bpe *bpe);
+/* No merge joins `code` with a space mark behind it: the parts of a text before and after are encoded alone. */
+bool inc_bpe_cuts_after(const struct inc_bpe *bpe, uint32_t code);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/size.h"
+#include "text/bpe.h"
 #include "text/tokenizer_parts.h"
 #include "text/unicode.h"
 
@@ -27,6 +28,7 @@ void inc_ids_release(struct inc_ids *ids)
     inc_free(ids->ctx, ids->marks);
     inc_free(ids->ctx, ids->symbols);
     inc_free(ids->ctx, ids->heap);
+    inc_free(ids->ctx, ids->words);
     inc_ids_init(ids, ids->ctx);
 }
 
@@ -328,7 +330,7 @@ static bool cuttable(const struct inc_tokenizer *t, const char *text, size_t at)
     if (!((text[at] == ' ' && t->cut_at_space) || (text[at] == '\n' && t->cut_at_newline))) return false;
     while (at > 0 && ((unsigned char)text[--at] & 0xc0) == 0x80) continue;
     inc_utf8_decode(text + at, &before);
-    return !inc_is_space(before) && before != INC_SPACE_MARK;
+    return !inc_is_space(before) && (t->cut_model == NULL || inc_bpe_cuts_after(t->cut_model, before));
 }
 
 /* Text without added tokens of the raw set. It is normalized in chunks, so that a long text that is cut early costs no

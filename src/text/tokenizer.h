@@ -24,6 +24,8 @@ struct inc_ids {
     size_t symbols_capacity;
     uint64_t *heap;
     size_t heap_capacity;
+    struct inc_bpe_word *words; /* short words and their ids, of the model that has the number words_of */
+    uint64_t words_of;
 };
 
 void inc_ids_init(struct inc_ids *ids, const struct inc_ctx *ctx);

@@ -363,9 +363,10 @@ static void decide_cuts(struct inc_tokenizer *t)
         t->cut_at_space = t->cut_at_newline = t->n_normalizers == 1 && first->run == inc_bert_normalize_text;
     } else if (split == inc_split_gpt2 || split == inc_split_qwen) {
         t->cut_at_space = t->n_normalizers == 0;
-    } else if (marks && t->model_type == &inc_bpe_type && inc_bpe_cuts_at_marks(t->model)) {
+    } else if (marks && t->model_type == &inc_bpe_type) {
         bool blank = split == inc_split_string && t->n_splitters == 1 && strcmp(t->splitters[0].pattern, " ") == 0;
         t->cut_at_space = split == NULL || blank;
+        t->cut_model = t->model;
     }
 }
 

@@ -89,6 +89,7 @@ struct inc_tokenizer {
     size_t n_normalizers, n_splitters;
     /* May a text be cut before a space, a newline that follows no white space, and its parts be encoded alone? */
     bool cut_at_space, cut_at_newline;
+    const struct inc_bpe *cut_model; /* that decides too, or NULL */
     const struct inc_model_type *model_type;
     void *model;
     int32_t *prefix, *suffix; /* special tokens around the text */
