@@ -23,8 +23,9 @@ static enum incise_status run(const struct tool_global *global, void *options, c
         tool_set_text(rows, "why", kernel.why);
     }
     if (status == INCISE_OK && global->format != TOOL_JSON && global->format != TOOL_CSV) {
-        printf("%s, %d threads, instruction set %s (the CPU's best: %s)\n", incise_cpu_name(), incise_engine_threads(engine),
-               incise_isa_name(incise_engine_isa(engine)), incise_isa_name(incise_isa_detect()));
+        printf("%s, %d threads, instruction set %s (the CPU's best: %s)\n", incise_cpu_name(),
+               incise_engine_threads(engine), incise_isa_name(incise_engine_isa(engine)),
+               incise_isa_name(incise_isa_detect()));
         const char *const said[] = {"device", "cpu", "isa", "isa_best", "threads"};
         for (size_t i = 0; i < sizeof said / sizeof said[0]; i++) tool_hide(rows, said[i]);
     }

@@ -36,7 +36,8 @@ static enum incise_status check_out(const struct edit_options *options)
 }
 
 /* What was changed, layer by layer. `pruned` picks the columns. */
-static enum incise_status print_changes(const struct tool_global *global, const struct incise_changes *changes, bool pruned)
+static enum incise_status print_changes(const struct tool_global *global, const struct incise_changes *changes,
+                                        bool pruned)
 {
     struct tool_rows *rows = tool_rows_create();
     if (rows == NULL) return INCISE_ERROR_MEMORY;
@@ -61,14 +62,18 @@ static enum incise_status print_changes(const struct tool_global *global, const 
 
 /* ---- convert --------------------------------------------------------------------------------------------------- */
 
-#define OPTION(name, letter, kind, field, values, help) {name, letter, kind, offsetof(struct edit_options, field), values, help, NULL}
-#define OUTPUT_OPTIONS                                                            \
-    OPTION("output", 'o', TOOL_TEXT, out, "OUT", "folder to write"),              \
-    OPTION("force", 'f', TOOL_FLAG, force, NULL, "replace OUT if it exists")
+#define OPTION(name, letter, kind, field, values, help)                                                                \
+    {                                                                                                                  \
+        name, letter, kind, offsetof(struct edit_options, field), values, help, NULL                                   \
+    }
+#define OUTPUT_OPTIONS                                                                                                 \
+    OPTION("output", 'o', TOOL_TEXT, out, "OUT", "folder to write"),                                                   \
+        OPTION("force", 'f', TOOL_FLAG, force, NULL, "replace OUT if it exists")
 
 static const struct tool_option convert_table[] = {
     OUTPUT_OPTIONS,
-    OPTION("task", 0, TOOL_TEXT, convert.task, "features", "features: token embeddings, as optimum's feature-extraction"),
+    OPTION("task", 0, TOOL_TEXT, convert.task, "features",
+           "features: token embeddings, as optimum's feature-extraction"),
 };
 
 static enum incise_status convert_run(const struct tool_global *global, void *block, char **arguments, size_t n)
@@ -106,7 +111,8 @@ static const struct tool_option prune_table[] = {
     OPTION("sparsity", 's', TOOL_REAL, prune.sparsity, "S", "share of each weight's blocks, 0 <= S < 1"),
     OPTION("method", 'm', TOOL_TEXT, prune.method, "magnitude|random", "which blocks (default: magnitude)"),
     OPTION("norm", 0, TOOL_TEXT, prune.norm, "l1|l2", "score of a block for magnitude (default: l1)"),
-    OPTION("select", 0, TOOL_TEXT, prune.select, "REGEX", "layers, by their or their weight's name (default: every MatMul)"),
+    OPTION("select", 0, TOOL_TEXT, prune.select, "REGEX",
+           "layers, by their or their weight's name (default: every MatMul)"),
     OPTION("ignore", 0, TOOL_TEXT, prune.ignore, "REGEX", "layers that are left alone"),
     OPTION("seed", 0, TOOL_INT, seed, "N", "of random"),
 };
@@ -151,7 +157,8 @@ const struct tool_command tool_prune = {
 
 static const struct tool_option quantize_table[] = {
     OUTPUT_OPTIONS,
-    OPTION("weights", 'w', TOOL_TEXT, quantize.weights, "int8", "stored type: symmetric, one scale per output row (default: int8)"),
+    OPTION("weights", 'w', TOOL_TEXT, quantize.weights, "int8",
+           "stored type: symmetric, one scale per output row (default: int8)"),
     OPTION("activations", 'a', TOOL_TEXT, quantize.activations, "dynamic|float",
            "dynamic: rows are quantized on the fly and integers multiplied; float: weights only (default: dynamic)"),
     OPTION("select", 0, TOOL_TEXT, quantize.select, "REGEX",

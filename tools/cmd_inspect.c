@@ -54,8 +54,8 @@ static void print_head(const struct incise_model *model)
         done += op.flop_per_token * (1 - op.skipped);
     }
     if (incise_model_is_fused(model, &reason))
-        printf("runs fused on packed tokens: %.2f MFLOP per token in linears, %.2f of them done; %.1f MB packed\n\n", flop / 1e6,
-               done / 1e6, (double)incise_model_bytes(model) / 1e6);
+        printf("runs fused on packed tokens: %.2f MFLOP per token in linears, %.2f of them done; %.1f MB packed\n\n",
+               flop / 1e6, done / 1e6, (double)incise_model_bytes(model) / 1e6);
     else
         printf("runs op by op with the reference evaluator: %s\n\n", reason);
 }

@@ -13,15 +13,20 @@ struct run_options {
     const char *dump_after;
 };
 
-#define OPTION(name, letter, kind, field, values, help) {name, letter, kind, offsetof(struct run_options, field), values, help, NULL}
+#define OPTION(name, letter, kind, field, values, help)                                                                \
+    {                                                                                                                  \
+        name, letter, kind, offsetof(struct run_options, field), values, help, NULL                                    \
+    }
 static const struct tool_option options_table[] = {
     OPTION("input", 'i', TOOL_LIST, inputs, "NAME=FILE.npy",
            "an input; attention_mask, token_type_ids and position_ids are made up if not given"),
     OPTION("output", 'o', TOOL_TEXT, out, "DIR", "folder for <index>_<name>.npy, one per output"),
     OPTION("force", 'f', TOOL_FLAG, force, NULL, "replace DIR if it exists"),
-    OPTION("reference", 0, TOOL_FLAG, reference, NULL, "run the file's ops one by one in plain C: slow, the definition of right"),
+    OPTION("reference", 0, TOOL_FLAG, reference, NULL,
+           "run the file's ops one by one in plain C: slow, the definition of right"),
     OPTION("profile", 0, TOOL_FLAG, profile, NULL, "time per op"),
-    OPTION("dump-after", 0, TOOL_TEXT, dump_after, "PASS", "print the graph after a lowering pass ('' = as read) and stop"),
+    OPTION("dump-after", 0, TOOL_TEXT, dump_after, "PASS",
+           "print the graph after a lowering pass ('' = as read) and stop"),
 };
 
 struct run_state {
@@ -50,18 +55,20 @@ static enum incise_status check_names(const struct run_state *state, const struc
             struct incise_port port;
             incise_model_input(state->model, k, &port);
             size_t length = strlen(port.name);
-            known = known || (strncmp(options->inputs.items[i], port.name, length) == 0 && options->inputs.items[i][length] == '=');
+            known = known || (strncmp(options->inputs.items[i], port.name, length) == 0 &&
+                              options->inputs.items[i][length] == '=');
         }
         if (!known)
-            return tool_fail(INCISE_ERROR_USAGE, "--input %s: write NAME=FILE.npy with the name of an input (see incise inspect)",
+            return tool_fail(INCISE_ERROR_USAGE,
+                             "--input %s: write NAME=FILE.npy with the name of an input (see incise inspect)",
                              options->inputs.items[i]);
     }
     return INCISE_OK;
 }
 
 /* Inputs that follow from the shape of another: all tokens real, one text, positions counted. */
-static enum incise_status make_input(const struct incise_port *port, const struct incise_tensor *like, struct incise_engine *engine,
-                                     struct incise_tensor *made)
+static enum incise_status make_input(const struct incise_port *port, const struct incise_tensor *like,
+                                     struct incise_engine *engine, struct incise_tensor *made)
 {
     bool ones = strcmp(port->name, "attention_mask") == 0, counted = strcmp(port->name, "position_ids") == 0;
     (void)engine;
@@ -111,7 +118,7 @@ static void output_name(const struct incise_model *model, size_t index, char *na
 
 static enum incise_status write_outputs(const struct run_state *state, const struct run_options *options)
 {
-    char (*names)[128] = tool_alloc(state->n_outputs, sizeof *names);
+    char(*names)[128] = tool_alloc(state->n_outputs, sizeof *names);
     const char **list = tool_alloc(state->n_outputs, sizeof *list);
     enum incise_status status = names == NULL || list == NULL ? INCISE_ERROR_MEMORY : INCISE_OK;
     for (size_t i = 0; i < state->n_outputs && status == INCISE_OK; i++) {
@@ -119,7 +126,8 @@ static enum incise_status write_outputs(const struct run_state *state, const str
         list[i] = names[i];
     }
     if (status == INCISE_OK)
-        status = incise_arrays_write(state->engine, options->out, options->force, list, state->outputs, state->n_outputs);
+        status = incise_arrays_write(state->engine, options->out, options->force, list, state->outputs,
+                                     state->n_outputs);
     free(names);
     free(list);
     return status;
@@ -134,7 +142,8 @@ static enum incise_status print_outputs(const struct tool_global *global, const 
         char shape[128] = "";
         incise_model_output(state->model, i, &port);
         for (int d = 0, at = 0; d < state->outputs[i].rank; d++)
-            at += snprintf(shape + at, sizeof shape - (size_t)at, "%s%lld", d > 0 ? "," : "", (long long)state->outputs[i].dims[d]);
+            at += snprintf(shape + at, sizeof shape - (size_t)at, "%s%lld", d > 0 ? "," : "",
+                           (long long)state->outputs[i].dims[d]);
         tool_rows_next(rows);
         tool_set_int(rows, "index", (long long)i);
         tool_set_text(rows, "name", port.name);
@@ -174,8 +183,8 @@ static enum incise_status print_profile(const struct tool_global *global, const 
     return status;
 }
 
-static enum incise_status run_model(const struct tool_global *global, struct run_state *state, const struct run_options *options,
-                                    bool *from_file)
+static enum incise_status run_model(const struct tool_global *global, struct run_state *state,
+                                    const struct run_options *options, bool *from_file)
 {
     enum incise_status status = check_names(state, options);
     if (status == INCISE_OK) status = read_inputs(state, options, from_file);
@@ -190,7 +199,8 @@ static enum incise_status run_model(const struct tool_global *global, struct run
     if (status == INCISE_OK && options->out != NULL) status = write_outputs(state, options);
     if (status != INCISE_OK) return status;
     if (!options->profile) return print_outputs(global, state);
-    return print_profile(global, state, state->inputs[0].rank == 2 ? (size_t)(state->inputs[0].dims[0] * state->inputs[0].dims[1]) : 1);
+    return print_profile(
+        global, state, state->inputs[0].rank == 2 ? (size_t)(state->inputs[0].dims[0] * state->inputs[0].dims[1]) : 1);
 }
 
 static void print_text(void *user, const char *text)
@@ -222,8 +232,9 @@ static enum incise_status run(const struct tool_global *global, void *block, cha
         state.inputs = tool_alloc(state.n_inputs, sizeof *state.inputs);
         state.outputs = tool_alloc(state.n_outputs, sizeof *state.outputs);
         from_file = tool_alloc(state.n_inputs, sizeof *from_file);
-        status = state.inputs == NULL || state.outputs == NULL || from_file == NULL ? INCISE_ERROR_MEMORY
-                                                                                    : run_model(global, &state, options, from_file);
+        status = state.inputs == NULL || state.outputs == NULL || from_file == NULL
+                     ? INCISE_ERROR_MEMORY
+                     : run_model(global, &state, options, from_file);
     }
     for (size_t i = 0; from_file != NULL && state.inputs != NULL && i < state.n_inputs; i++) {
         if (from_file[i])

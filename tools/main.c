@@ -50,7 +50,6 @@ int main(int argc, char **argv)
         return argc < 2 ? INCISE_ERROR_USAGE : (int)close_output(INCISE_OK);
     }
     const struct tool_command *command = find_command(argv[1]);
-    if (command == NULL)
-        return (int)tool_fail(INCISE_ERROR_USAGE, "unknown command '%s' (see incise --help)", argv[1]);
+    if (command == NULL) return (int)tool_fail(INCISE_ERROR_USAGE, "unknown command '%s' (see incise --help)", argv[1]);
     return (int)close_output(run_command(command, argc - 2, argv + 2));
 }

@@ -7,19 +7,26 @@
 
 #include "tool.h"
 
-#define GLOBAL(name, letter, kind, field, values, help, environment) \
-    {name, letter, kind, offsetof(struct tool_global, field), values, help, environment}
+#define GLOBAL(name, letter, kind, field, values, help, environment)                                                   \
+    {                                                                                                                  \
+        name, letter, kind, offsetof(struct tool_global, field), values, help, environment                             \
+    }
 
 static const struct tool_option global_options[] = {
-    GLOBAL("threads", 't', TOOL_INT, threads, "N", "worker threads (default: what affinity and cgroup allow)", "INCISE_THREADS"),
-    GLOBAL("isa", 0, TOOL_CHOICE, isa, "auto|scalar|avx2|avx512|vnni|bf16", "highest instruction set to use", "INCISE_ISA"),
+    GLOBAL("threads", 't', TOOL_INT, threads, "N", "worker threads (default: what affinity and cgroup allow)",
+           "INCISE_THREADS"),
+    GLOBAL("isa", 0, TOOL_CHOICE, isa, "auto|scalar|avx2|avx512|vnni|bf16", "highest instruction set to use",
+           "INCISE_ISA"),
     GLOBAL("device", 'd', TOOL_CHOICE, device, "cpu", "where to run", "INCISE_DEVICE"),
     GLOBAL("compute", 0, TOOL_CHOICE, compute, "auto|float|int8",
-           "auto: as the model's rt_info says; int8: integer weights times rows quantized on the fly", "INCISE_COMPUTE"),
-    GLOBAL("log", 0, TOOL_CHOICE, log, "error|warning|info|debug", "what is reported on stderr (default: warning)", "INCISE_LOG"),
-    GLOBAL("cache-dir", 0, TOOL_TEXT, cache_dir, "DIR", "where caches are kept (none are made yet)", "INCISE_CACHE_DIR"),
-    GLOBAL("max-memory", 0, TOOL_BYTES, max_memory, "BYTES", "limit such as 4G (default: 80 % of the machine's or cgroup's)",
-           "INCISE_MAX_MEMORY"),
+           "auto: as the model's rt_info says; int8: integer weights times rows quantized on the fly",
+           "INCISE_COMPUTE"),
+    GLOBAL("log", 0, TOOL_CHOICE, log, "error|warning|info|debug", "what is reported on stderr (default: warning)",
+           "INCISE_LOG"),
+    GLOBAL("cache-dir", 0, TOOL_TEXT, cache_dir, "DIR", "where caches are kept (none are made yet)",
+           "INCISE_CACHE_DIR"),
+    GLOBAL("max-memory", 0, TOOL_BYTES, max_memory, "BYTES",
+           "limit such as 4G (default: 80 % of the machine's or cgroup's)", "INCISE_MAX_MEMORY"),
     GLOBAL("format", 0, TOOL_CHOICE, format, "table|json|csv|md", "of results on stdout", "INCISE_FORMAT"),
     GLOBAL("help", 'h', TOOL_FLAG, help, NULL, "this text", NULL),
 };
@@ -45,7 +52,8 @@ static bool parse_bytes(const char *text, size_t *bytes)
     errno = 0;
     unsigned long long number = strtoull(text, &end, 10);
     unsigned shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
-    if (end == text || errno != 0 || text[0] == '-' || end[shift > 0] != '\0' || number > SIZE_MAX >> shift) return false;
+    if (end == text || errno != 0 || text[0] == '-' || end[shift > 0] != '\0' || number > SIZE_MAX >> shift)
+        return false;
     *bytes = (size_t)number << shift;
     return true;
 }
@@ -104,8 +112,8 @@ static const struct tool_option *find(const struct tool_command *command, const 
 
 static enum incise_status bad_value(const struct tool_option *option, const char *where, const char *text)
 {
-    return tool_fail(INCISE_ERROR_USAGE, "%s%s: '%s' is not %s%s", option->environment == where ? "" : "--", where, text,
-                     option->kind == TOOL_CHOICE ? "one of " : "a valid ",
+    return tool_fail(INCISE_ERROR_USAGE, "%s%s: '%s' is not %s%s", option->environment == where ? "" : "--", where,
+                     text, option->kind == TOOL_CHOICE ? "one of " : "a valid ",
                      option->values != NULL ? option->values : "value");
 }
 
@@ -151,10 +159,9 @@ enum incise_status tool_parse(const struct tool_command *command, int argc, char
     }
     if (global->help) return INCISE_OK;
     if (*n < command->min_arguments || *n > command->max_arguments)
-        return tool_fail(INCISE_ERROR_USAGE, "usage: incise %s %s (see incise %s --help)", command->name, command->arguments,
-                         command->name);
-    if (global->threads < 0 || global->threads > 1024)
-        return tool_fail(INCISE_ERROR_USAGE, "--threads: use 1 to 1024");
+        return tool_fail(INCISE_ERROR_USAGE, "usage: incise %s %s (see incise %s --help)", command->name,
+                         command->arguments, command->name);
+    if (global->threads < 0 || global->threads > 1024) return tool_fail(INCISE_ERROR_USAGE, "--threads: use 1 to 1024");
     return INCISE_OK;
 }
 
@@ -176,8 +183,10 @@ static void print_option(const struct tool_option *option)
 void tool_print_help(const struct tool_command *command)
 {
     if (command == NULL) {
-        printf("usage: incise COMMAND [options] ARGUMENTS\n\nMakes transformer encoders fast and measures what that costs.\n\n");
-        for (size_t i = 0; i < tool_n_commands; i++) printf("  %-12s%s\n", tool_commands[i]->name, tool_commands[i]->summary);
+        printf("usage: incise COMMAND [options] ARGUMENTS\n\nMakes transformer encoders fast and measures what that "
+               "costs.\n\n");
+        for (size_t i = 0; i < tool_n_commands; i++)
+            printf("  %-12s%s\n", tool_commands[i]->name, tool_commands[i]->summary);
         printf("\n`incise COMMAND --help` tells a command's options. Options of every command:\n");
     } else {
         printf("usage: incise %s [options] %s\n\n%s\n\n", command->name, command->arguments, command->summary);

@@ -205,8 +205,8 @@ static void print_aligned(const struct tool_rows *rows, bool markdown)
                 continue;
             }
             if (line > 0)
-                format_value(json_object_get(json_array_get(rows->array, row), column->name), column->digits, false, text,
-                             sizeof text);
+                format_value(json_object_get(json_array_get(rows->array, row), column->name), column->digits, false,
+                             text, sizeof text);
             print_padded(line == 0 ? column->name : text, width, left, c == last && !markdown);
         }
         puts(markdown ? " |" : "");
@@ -265,8 +265,7 @@ enum incise_status tool_rows_print(const struct tool_rows *rows, enum tool_forma
     if (rows->failed) return tool_fail(INCISE_ERROR_MEMORY, "out of memory");
     if (format == TOOL_JSON) {
         const json_t *value = single ? json_array_get(rows->array, 0) : rows->array;
-        if (json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) != 0)
-            return tool_fail_stdout();
+        if (json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) != 0) return tool_fail_stdout();
         putchar('\n');
     } else if (format == TOOL_CSV) {
         print_csv(rows);

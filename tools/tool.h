@@ -72,7 +72,7 @@ extern const size_t tool_n_commands;
  * Prints what is wrong and returns INCISE_ERROR_USAGE. */
 enum incise_status tool_parse(const struct tool_command *command, int argc, char **argv, struct tool_global *global,
                               void *options, size_t *n);
-void tool_print_help(const struct tool_command *command);  /* NULL: of the tool */
+void tool_print_help(const struct tool_command *command); /* NULL: of the tool */
 
 /* ---- engine and messages (engine.c) ---------------------------------------------------------------------------- */
 
@@ -93,7 +93,8 @@ enum tool_format { TOOL_TABLE, TOOL_JSON, TOOL_CSV, TOOL_MD };
 
 struct tool_rows;
 
-/* Results: named columns in a fixed order; cells not set are null. Numbers that are not finite are an error when printed. */
+/* Results: named columns in a fixed order; cells not set are null. Numbers that are not finite are an error when
+ * printed. */
 struct tool_rows *tool_rows_create(void); /* NULL when memory is short */
 void tool_rows_destroy(struct tool_rows *rows);
 void tool_rows_next(struct tool_rows *rows); /* starts a row */
@@ -117,8 +118,9 @@ bool tool_rows_number(const struct tool_rows *rows, const char *column, double *
 
 /* Before the work: INCISE_ERROR_USAGE when a text is no requirement on one of the `figures`. */
 enum incise_status tool_require_check(const struct tool_list *requirements, const char *const *figures, size_t n);
-/* Checks "cosine_mean>=0.99" (operators >= <= > < ==) against the last row. Prints what failed; INCISE_ERROR_REQUIREMENT
- * when a bound is not met, INCISE_ERROR_USAGE when a text is no requirement or names no figure. */
+/* Checks "cosine_mean>=0.99" (operators >= <= > < ==) against the last row. Prints what failed;
+ * INCISE_ERROR_REQUIREMENT when a bound is not met, INCISE_ERROR_USAGE when a text is no requirement or names no
+ * figure. */
 enum incise_status tool_require(const struct tool_list *requirements, const struct tool_rows *rows);
 
 #endif

@@ -20,14 +20,14 @@ typedef void incise_progress_fn(void *user, size_t done, size_t total, const cha
 /* Texts are read during the call only. Initialize with the init function, change what you need. */
 struct incise_prune_options {
     size_t struct_size;
-    const char *pattern;  /* "element", or "block:RxC": R outputs x C inputs of W[out, in], edge blocks cut short */
-    const char *method;   /* "magnitude" (default) or "random" */
-    const char *norm;     /* score of a block for "magnitude": "l1" (default) or "l2" */
-    double sparsity;      /* share of each weight's blocks, 0 <= sparsity < 1 */
-    const char *select;   /* POSIX extended regex, searched in the layer's or its weight's name; NULL: every MatMul */
-    const char *ignore;   /* layers that match are left alone; NULL: none */
-    uint64_t seed;        /* of "random" */
-    int force;            /* 1: replace an existing output folder */
+    const char *pattern; /* "element", or "block:RxC": R outputs x C inputs of W[out, in], edge blocks cut short */
+    const char *method;  /* "magnitude" (default) or "random" */
+    const char *norm;    /* score of a block for "magnitude": "l1" (default) or "l2" */
+    double sparsity;     /* share of each weight's blocks, 0 <= sparsity < 1 */
+    const char *select;  /* POSIX extended regex, searched in the layer's or its weight's name; NULL: every MatMul */
+    const char *ignore;  /* layers that match are left alone; NULL: none */
+    uint64_t seed;       /* of "random" */
+    int force;           /* 1: replace an existing output folder */
     incise_progress_fn *progress; /* may be NULL */
     void *progress_user;
 };
@@ -53,10 +53,10 @@ struct incise_convert_options {
 struct incise_change {
     const char *name;
     const char *weight;
-    int64_t rows, columns;            /* of W[out, in] */
-    int64_t blocks, zero_blocks;      /* prune: all blocks, and those that are all zero now; else 0 */
-    double zeros;                     /* share of elements that are zero now, 0..1 */
-    double error;                     /* |W_new - W_old| / |W_old|, Frobenius; 0 for a weight that was all zero */
+    int64_t rows, columns;       /* of W[out, in] */
+    int64_t blocks, zero_blocks; /* prune: all blocks, and those that are all zero now; else 0 */
+    double zeros;                /* share of elements that are zero now, 0..1 */
+    double error;                /* |W_new - W_old| / |W_old|, Frobenius; 0 for a weight that was all zero */
 };
 
 struct incise_changes;

@@ -11,12 +11,7 @@
 extern "C" {
 #endif
 
-enum incise_log_level {
-    INCISE_LOG_ERROR = 0,
-    INCISE_LOG_WARNING = 1,
-    INCISE_LOG_INFO = 2,
-    INCISE_LOG_DEBUG = 3
-};
+enum incise_log_level { INCISE_LOG_ERROR = 0, INCISE_LOG_WARNING = 1, INCISE_LOG_INFO = 2, INCISE_LOG_DEBUG = 3 };
 
 /* Receives one line of text (no newline at its end). May be called from any thread that calls the library; the
  * library serializes nothing, so the sink must be thread-safe. `text` lives for the call only. */
@@ -41,13 +36,13 @@ enum incise_isa {
 
 /* Initialize with incise_engine_options_init, change what you need. */
 struct incise_engine_options {
-    size_t struct_size;                 /* set by the init function */
-    int threads;                        /* 0 = as many as affinity and cgroup quota allow */
-    int isa;                            /* highest enum incise_isa to use; -1 = what the CPU has */
-    size_t max_memory;                  /* bytes; 0 = 80 % of what the cgroup or the machine has */
-    int pin_threads;                    /* 1 = pin each worker (not the caller) to a CPU of the affinity mask */
-    struct incise_allocator allocator;  /* allocate == NULL: malloc */
-    incise_log_fn *log;                 /* NULL: silent */
+    size_t struct_size;                /* set by the init function */
+    int threads;                       /* 0 = as many as affinity and cgroup quota allow */
+    int isa;                           /* highest enum incise_isa to use; -1 = what the CPU has */
+    size_t max_memory;                 /* bytes; 0 = 80 % of what the cgroup or the machine has */
+    int pin_threads;                   /* 1 = pin each worker (not the caller) to a CPU of the affinity mask */
+    struct incise_allocator allocator; /* allocate == NULL: malloc */
+    incise_log_fn *log;                /* NULL: silent */
     void *log_user;
     enum incise_log_level log_level;
 };

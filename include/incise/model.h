@@ -56,7 +56,8 @@ enum incise_compute {
 struct incise_load_options {
     size_t struct_size;
     enum incise_compute compute;
-    int reference; /* 1: run the file's ops one by one with the reference evaluator: slow, and the definition of right */
+    int reference; /* 1: run the file's ops one by one with the reference evaluator: slow, and the definition of right
+                    */
 };
 
 /* One input or output. `name` belongs to the model. Dynamic dimensions are -1. */
@@ -71,8 +72,8 @@ struct incise_model;
 
 INCISE_API void incise_load_options_init(struct incise_load_options *options);
 
-/* Writes the graph of `path` as text, as it is after the lowering pass `pass` ("" = as read), to `sink` in one call. Names
- * the passes there are when `pass` is none. */
+/* Writes the graph of `path` as text, as it is after the lowering pass `pass` ("" = as read), to `sink` in one call.
+ * Names the passes there are when `pass` is none. */
 typedef void incise_text_fn(void *user, const char *text);
 INCISE_API INCISE_CHECK enum incise_status incise_model_dump(struct incise_engine *engine, const char *path,
                                                              const char *pass, incise_text_fn *sink, void *user);

@@ -19,16 +19,16 @@ INCISE_API void incise_session_destroy(struct incise_session *session);
 
 /* One inference. `inputs`: one tensor per model input, in the model's order; data is only read. `outputs`: room for one
  * tensor per model output; their data belongs to the session until its next run or its end. Rows of padded positions
- * (attention_mask 0) are zero in outputs of shape [batch, length, ...] of models that run fused (incise_model_is_fused);
- * models that run op by op give what the file's ops give there.
- * INCISE_ERROR_DATA for shapes, types or token ids that do not fit; INCISE_ERROR_MEMORY when the estimate for this size
- * exceeds the engine's max_memory. The session stays usable after an error. */
+ * (attention_mask 0) are zero in outputs of shape [batch, length, ...] of models that run fused
+ * (incise_model_is_fused); models that run op by op give what the file's ops give there. INCISE_ERROR_DATA for shapes,
+ * types or token ids that do not fit; INCISE_ERROR_MEMORY when the estimate for this size exceeds the engine's
+ * max_memory. The session stays usable after an error. */
 INCISE_API INCISE_CHECK enum incise_status incise_session_run(struct incise_session *session,
                                                               const struct incise_tensor *inputs, size_t n_inputs,
                                                               struct incise_tensor *outputs, size_t n_outputs);
 
-/* Per-op times of the last run, in the order of incise_model_op: seconds[i]; `capacity` entries are filled at most. Times
- * are taken only after incise_session_profile(session, 1). */
+/* Per-op times of the last run, in the order of incise_model_op: seconds[i]; `capacity` entries are filled at most.
+ * Times are taken only after incise_session_profile(session, 1). */
 INCISE_API void incise_session_profile(struct incise_session *session, int enabled);
 INCISE_API size_t incise_session_times(const struct incise_session *session, double *seconds, size_t capacity);
 

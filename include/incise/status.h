@@ -7,7 +7,7 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__)
-#define INCISE_API __attribute__((visibility("default")))
+#define INCISE_API   __attribute__((visibility("default")))
 #define INCISE_CHECK __attribute__((warn_unused_result))
 #else
 #define INCISE_API

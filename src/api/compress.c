@@ -64,8 +64,10 @@ static enum incise_status edit_model(struct incise_engine *engine, const char *m
         status = edit_graph(engine, model, &out, edit, options, changes);
         inc_output_discard(&out);
     }
-    if (status == INCISE_OK && result != NULL) *result = changes;
-    else incise_changes_destroy(changes);
+    if (status == INCISE_OK && result != NULL)
+        *result = changes;
+    else
+        incise_changes_destroy(changes);
     return status;
 }
 

@@ -23,7 +23,8 @@ static enum incise_status set_up(struct incise_engine *engine, const struct inci
                         incise_isa_name((enum incise_isa)options->isa), incise_isa_name(best));
     engine->isa = options->isa < 0 ? best : (enum incise_isa)options->isa;
     int allowed = inc_cpu_count();
-    INC_TRY(inc_pool_create(ctx, options->threads > 0 ? options->threads : allowed, options->pin_threads != 0, &engine->pool));
+    INC_TRY(inc_pool_create(ctx, options->threads > 0 ? options->threads : allowed, options->pin_threads != 0,
+                            &engine->pool));
     return inc_cpu_device_create(ctx, engine->pool, engine->isa, &engine->device);
 }
 

@@ -43,7 +43,8 @@ static size_t parameter_behind(const struct inc_graph *graph, const struct inc_v
     return SIZE_MAX;
 }
 
-static enum incise_status add_id_table(struct incise_model *model, const struct inc_graph *graph, const struct inc_node *gather)
+static enum incise_status add_id_table(struct incise_model *model, const struct inc_graph *graph,
+                                       const struct inc_node *gather)
 {
     const struct inc_shape *shape = &gather->inputs[0]->shape;
     size_t index = parameter_behind(graph, gather->inputs[1]), bytes = strlen(gather->name) + 1;
@@ -91,7 +92,8 @@ enum incise_status inc_model_from_graph(struct incise_engine *engine, struct inc
     }
     model->bytes = packed_bytes(model);
     if (!model->program->fused && !options->reference)
-        inc_log(ctx, INCISE_LOG_WARNING, "%s runs op by op, slowly: %s", graph->source, model->program->lowering.reason);
+        inc_log(ctx, INCISE_LOG_WARNING, "%s runs op by op, slowly: %s", graph->source,
+                model->program->lowering.reason);
     *out = model;
     return INCISE_OK;
 }
@@ -111,8 +113,10 @@ enum incise_status incise_model_load(struct incise_engine *engine, const char *p
     incise_load_options_init(&defaults);
     if (options == NULL) options = &defaults;
     if (options->struct_size != sizeof *options || (unsigned)options->compute > INCISE_COMPUTE_INT8)
-        return inc_fail(&engine->ctx, INCISE_ERROR_USAGE, "load options were not initialized by incise_load_options_init");
-    struct inc_program_options program = {.mode = integer_modes[options->compute], .reference = options->reference != 0};
+        return inc_fail(&engine->ctx, INCISE_ERROR_USAGE,
+                        "load options were not initialized by incise_load_options_init");
+    struct inc_program_options program = {.mode = integer_modes[options->compute],
+                                          .reference = options->reference != 0};
     INC_TRY(inc_ir_read(&engine->ctx, path, &graph));
     enum incise_status status = inc_model_from_graph(engine, graph, &program, model);
     inc_graph_destroy(graph);
@@ -133,7 +137,8 @@ static enum incise_status fail_pass(const struct inc_ctx *ctx, const char *pass)
     inc_buffer_init(&names, ctx);
     for (size_t i = 0; i < inc_n_passes; i++) inc_buffer_printf(&names, " %s", inc_passes[i].name);
     enum incise_status status = inc_buffer_check(&names);
-    if (status == INCISE_OK) status = inc_fail(ctx, INCISE_ERROR_USAGE, "there is no pass '%s'; the passes are:%s", pass, names.data);
+    if (status == INCISE_OK)
+        status = inc_fail(ctx, INCISE_ERROR_USAGE, "there is no pass '%s'; the passes are:%s", pass, names.data);
     inc_buffer_fini(&names);
     return status;
 }
@@ -146,14 +151,14 @@ static enum incise_status dump_graph(struct incise_engine *engine, struct inc_gr
     INC_TRY(inc_graph_clone(graph, &lowering.graph));
     enum incise_status status = inc_lower_run(&lowering, pass, dump);
     if (status == INCISE_OK && dump->length == 0)
-        status = inc_fail(&engine->ctx, INCISE_ERROR_DATA, "%s: lowering stops before pass '%s': %s", graph->source, pass,
-                          lowering.reason);
+        status = inc_fail(&engine->ctx, INCISE_ERROR_DATA, "%s: lowering stops before pass '%s': %s", graph->source,
+                          pass, lowering.reason);
     inc_graph_destroy(lowering.graph);
     return status;
 }
 
-enum incise_status incise_model_dump(struct incise_engine *engine, const char *path, const char *pass, incise_text_fn *sink,
-                                     void *user)
+enum incise_status incise_model_dump(struct incise_engine *engine, const char *path, const char *pass,
+                                     incise_text_fn *sink, void *user)
 {
     const struct inc_ctx *ctx = &engine->ctx;
     struct inc_graph *graph = NULL;
@@ -268,8 +273,12 @@ void incise_model_op(const struct incise_model *model, size_t index, struct inci
     const struct inc_step *step = &program->plan.steps[index];
     struct inc_step_info info = {.kernel = "", .density = 1};
     program->device->ops->describe(program->device, step, program->prepared[index], &info);
-    *row = (struct incise_op_row){.name = step->name, .kind = inc_ops[step->op].name, .kernel = info.kernel, .weights = "",
-                                  .bytes = info.bytes, .skipped = 1 - info.density};
+    *row = (struct incise_op_row){.name = step->name,
+                                  .kind = inc_ops[step->op].name,
+                                  .kernel = info.kernel,
+                                  .weights = "",
+                                  .bytes = info.bytes,
+                                  .skipped = 1 - info.density};
     if (step->op == INC_OP_ROWWISE) row->kind = inc_ops[step->u.rowwise.op].name;
     if (step->op != INC_OP_LINEAR) return;
     const struct inc_weight *weight = &program->plan.slots[step->u.linear.slot].weight;

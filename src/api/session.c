@@ -31,10 +31,11 @@ static enum incise_status borrow(const struct inc_ctx *ctx, size_t index, const 
 {
     size_t count, bytes;
     if ((unsigned)given->type >= INC_TYPE_COUNT || given->rank < 0 || given->rank > INCISE_MAX_RANK ||
-        !inc_tensor_count(given->rank, given->dims, (enum inc_type)given->type, &count, &bytes) || bytes != given->bytes ||
-        (given->data == NULL && bytes > 0))
+        !inc_tensor_count(given->rank, given->dims, (enum inc_type)given->type, &count, &bytes) ||
+        bytes != given->bytes || (given->data == NULL && bytes > 0))
         return inc_fail(ctx, INCISE_ERROR_DATA, "input %zu: type, shape and size do not agree", index);
-    *tensor = (struct inc_tensor){.type = (enum inc_type)given->type, .rank = given->rank, .data = given->data, .bytes = bytes};
+    *tensor = (struct inc_tensor){
+        .type = (enum inc_type)given->type, .rank = given->rank, .data = given->data, .bytes = bytes};
     memcpy(tensor->dims, given->dims, (size_t)given->rank * sizeof given->dims[0]);
     return INCISE_OK;
 }
@@ -51,14 +52,15 @@ static enum incise_status check_ids(const struct incise_model *model, size_t ind
         int64_t id = inc_tensor_get_i64(ids, i);
         if (id >= 0 && id < table->rows) continue;
         incise_model_input(model, index, &port);
-        return inc_fail(graph->ctx, INCISE_ERROR_DATA, "%s: input '%s': element %zu is %lld, outside the %lld rows of layer '%s'",
-                        graph->source, port.name, i, (long long)id, (long long)table->rows, table->layer);
+        return inc_fail(graph->ctx, INCISE_ERROR_DATA,
+                        "%s: input '%s': element %zu is %lld, outside the %lld rows of layer '%s'", graph->source,
+                        port.name, i, (long long)id, (long long)table->rows, table->layer);
     }
     return INCISE_OK;
 }
 
-enum incise_status incise_session_run(struct incise_session *session, const struct incise_tensor *inputs, size_t n_inputs,
-                                      struct incise_tensor *outputs, size_t n_outputs)
+enum incise_status incise_session_run(struct incise_session *session, const struct incise_tensor *inputs,
+                                      size_t n_inputs, struct incise_tensor *outputs, size_t n_outputs)
 {
     const struct inc_graph *graph = session->model->program->lowering.graph;
     const struct inc_ctx *ctx = graph->ctx;
@@ -66,7 +68,8 @@ enum incise_status incise_session_run(struct incise_session *session, const stru
     if (borrowed == NULL) return inc_fail_memory(ctx, n_inputs * sizeof *borrowed, "inputs");
     enum incise_status status = INCISE_OK;
     if (n_outputs != graph->n_results)
-        status = inc_fail(ctx, INCISE_ERROR_USAGE, "room for %zu outputs, the model has %zu", n_outputs, graph->n_results);
+        status = inc_fail(ctx, INCISE_ERROR_USAGE, "room for %zu outputs, the model has %zu", n_outputs,
+                          graph->n_results);
     for (size_t i = 0; i < n_inputs && status == INCISE_OK; i++) status = borrow(ctx, i, &inputs[i], &borrowed[i]);
     for (size_t i = 0; i < n_inputs && i < graph->n_parameters && status == INCISE_OK; i++)
         status = check_ids(session->model, i, &borrowed[i]);
@@ -74,8 +77,8 @@ enum incise_status incise_session_run(struct incise_session *session, const stru
     inc_free(ctx, borrowed);
     for (size_t i = 0; i < n_outputs && status == INCISE_OK; i++) {
         const struct inc_tensor *from = &session->run->outputs[i];
-        outputs[i] = (struct incise_tensor){.type = (enum incise_type)from->type, .rank = from->rank, .data = from->data,
-                                            .bytes = from->bytes};
+        outputs[i] = (struct incise_tensor){
+            .type = (enum incise_type)from->type, .rank = from->rank, .data = from->data, .bytes = from->bytes};
         memcpy(outputs[i].dims, from->dims, (size_t)from->rank * sizeof from->dims[0]);
     }
     return status;

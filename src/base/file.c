@@ -35,8 +35,8 @@ static enum incise_status read_descriptor(const struct inc_ctx *ctx, int fd, con
         if (n < 0)
             status = inc_fail(ctx, INCISE_ERROR_IO, "%s: %s at byte %zu", label, strerror(errno), done);
         else if (n == 0)
-            status = inc_fail(ctx, INCISE_ERROR_IO, "%s: became shorter while it was read (%zu of %zu bytes)", label, done,
-                              size);
+            status = inc_fail(ctx, INCISE_ERROR_IO, "%s: became shorter while it was read (%zu of %zu bytes)", label,
+                              done, size);
         else
             done += (size_t)n;
     }
@@ -76,7 +76,8 @@ enum incise_status inc_file_read_beside(const struct inc_ctx *ctx, const char *f
     int error = errno;
     close(dir);
     if (fd < 0 && error == ELOOP)
-        return inc_fail(ctx, INCISE_ERROR_DATA, "%s: is a symbolic link; a model's files must lie in its folder", label);
+        return inc_fail(ctx, INCISE_ERROR_DATA, "%s: is a symbolic link; a model's files must lie in its folder",
+                        label);
     if (fd < 0) return inc_fail(ctx, INCISE_ERROR_NO_INPUT, "%s: %s", label, strerror(error));
     return read_descriptor(ctx, fd, label, max_bytes, file);
 }

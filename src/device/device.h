@@ -25,7 +25,7 @@ struct inc_operand {
     uint32_t column; /* in elements */
 };
 
-#define INC_NO_BUFFER UINT32_MAX
+#define INC_NO_BUFFER   UINT32_MAX
 #define INC_STEP_INPUTS 4
 
 /* The weights of a fused linear: the unit of quantization, accuracy control and search. Replaceable between runs. */
@@ -38,7 +38,7 @@ struct inc_slot {
 /* y[t, :] = act(x[t, :] W^T + bias) + residual[t, :]. inputs: x, residual (optional) */
 struct inc_linear_step {
     uint32_t slot;
-    int32_t zero; /* of quantized rows */
+    int32_t zero;      /* of quantized rows */
     const float *bias; /* out, or NULL */
     enum inc_act act;
 };
@@ -78,17 +78,18 @@ struct inc_quantize_step {
 
 /* What is left of the file's ops between the fused ones: element-wise on rows. inputs: x, y (optional) */
 struct inc_rowwise_step {
-    enum inc_op op;            /* a unary, binary or FakeQuantize op of the file */
-    enum inc_act act;          /* unary ops that are activations */
-    const float *constant;     /* second operand: 1 or width floats, or NULL when inputs[1] is used */
+    enum inc_op op;        /* a unary, binary or FakeQuantize op of the file */
+    enum inc_act act;      /* unary ops that are activations */
+    const float *constant; /* second operand: 1 or width floats, or NULL when inputs[1] is used */
     size_t n_constant;
-    bool swapped;              /* constant (or y) is the first operand: c - x, c / x */
-    double low, high;          /* Clamp */
-    int64_t levels;            /* FakeQuantize: constant = in_low, in_high, out_low, out_high, n_constant each */
+    bool swapped;     /* constant (or y) is the first operand: c - x, c / x */
+    double low, high; /* Clamp */
+    int64_t levels;   /* FakeQuantize: constant = in_low, in_high, out_low, out_high, n_constant each */
 };
 
 struct inc_step {
-    enum inc_op op; /* LINEAR, ATTENTION, LAYER_NORM, RMS_NORM, ROPE, GATED_ACT, EMBEDDING_GATHER, QUANTIZE_ROWS, ROWWISE */
+    enum inc_op
+        op; /* LINEAR, ATTENTION, LAYER_NORM, RMS_NORM, ROPE, GATED_ACT, EMBEDDING_GATHER, QUANTIZE_ROWS, ROWWISE */
     const char *name;
     const struct inc_node *node; /* of the fused graph */
     struct inc_operand in[INC_STEP_INPUTS];
@@ -147,11 +148,12 @@ struct inc_device_ops {
     void (*describe)(const struct inc_device *device, const struct inc_step *step, const struct inc_prepared *prepared,
                      struct inc_step_info *info);
     /* Bytes of scratch per run that any of the steps needs for batches of up to `n_tokens`. */
-    size_t (*scratch_bytes)(const struct inc_device *device, const struct inc_step *steps, size_t n_steps, size_t n_tokens);
-    /* Runs one step; the caller keeps `scratch` (64-byte aligned) and the buffers alive. INCISE_ERROR_DATA for ids outside
-     * a table. */
-    enum incise_status (*run)(struct inc_device *device, const struct inc_step *step, const struct inc_prepared *prepared,
-                              const struct inc_batch *batch, void *scratch);
+    size_t (*scratch_bytes)(const struct inc_device *device, const struct inc_step *steps, size_t n_steps,
+                            size_t n_tokens);
+    /* Runs one step; the caller keeps `scratch` (64-byte aligned) and the buffers alive. INCISE_ERROR_DATA for ids
+     * outside a table. */
+    enum incise_status (*run)(struct inc_device *device, const struct inc_step *step,
+                              const struct inc_prepared *prepared, const struct inc_batch *batch, void *scratch);
     /* The kernel chosen for the `index`-th family; false beyond the last. */
     bool (*kernel)(const struct inc_device *device, size_t index, const char **family, const char **name,
                    enum incise_isa *isa);

@@ -83,7 +83,8 @@ void inc_attr_set_type(struct inc_node *node, const char *name, enum inc_type va
     find(node, name)->u.type = value;
 }
 
-enum incise_status inc_attr_set_string(struct inc_graph *graph, struct inc_node *node, const char *name, const char *value)
+enum incise_status inc_attr_set_string(struct inc_graph *graph, struct inc_node *node, const char *name,
+                                       const char *value)
 {
     const char *copy = inc_arena_strdup(&graph->arena, value);
     if (copy == NULL) return inc_fail_memory(graph->ctx, strlen(value) + 1, "an attribute");

@@ -32,7 +32,8 @@ enum incise_status inc_graph_create(const struct inc_ctx *ctx, struct inc_graph 
     graph->ir_version = 11;
     graph->name = "model";
     inc_arena_init(&graph->arena, ctx);
-    enum incise_status status = inc_grow(ctx, (void **)&graph->symbols, &graph->symbols_capacity, 0, sizeof *graph->symbols);
+    enum incise_status status = inc_grow(ctx, (void **)&graph->symbols, &graph->symbols_capacity, 0,
+                                         sizeof *graph->symbols);
     if (status != INCISE_OK) {
         inc_graph_destroy(graph);
         return status;
@@ -164,7 +165,8 @@ struct inc_node *inc_graph_add_outputs(struct inc_graph *graph, enum inc_op op, 
     if (node == NULL) goto fail;
     node->op = op;
     node->id = graph->next_id++;
-    node->name = name != NULL ? inc_arena_strdup(arena, name) : inc_arena_printf(arena, "%s_%u", inc_ops[op].name, node->id);
+    node->name = name != NULL ? inc_arena_strdup(arena, name)
+                              : inc_arena_printf(arena, "%s_%u", inc_ops[op].name, node->id);
     node->inputs = inc_arena_alloc(arena, n_inputs, sizeof(struct inc_value *));
     node->n_inputs = n_inputs;
     node->outputs = inc_arena_alloc(arena, n_outputs, sizeof *node->outputs);
@@ -188,8 +190,8 @@ fail:
     return NULL;
 }
 
-struct inc_node *inc_graph_add(struct inc_graph *graph, enum inc_op op, const char *name, struct inc_value *const *inputs,
-                               uint32_t n_inputs, struct inc_node *before)
+struct inc_node *inc_graph_add(struct inc_graph *graph, enum inc_op op, const char *name,
+                               struct inc_value *const *inputs, uint32_t n_inputs, struct inc_node *before)
 {
     return inc_graph_add_outputs(graph, op, name, inputs, n_inputs, inc_ops[op].n_outputs, before);
 }
@@ -295,7 +297,8 @@ struct visit {
 enum { MARK_NEW, MARK_OPEN, MARK_DONE };
 
 /* Emits `root` after everything it reads. `stack` has room for every node. Returns a node of a cycle, or NULL. */
-static struct inc_node *emit_after_inputs(struct inc_node *root, struct visit *stack, struct inc_node **order, size_t *n)
+static struct inc_node *emit_after_inputs(struct inc_node *root, struct visit *stack, struct inc_node **order,
+                                          size_t *n)
 {
     size_t depth = 0;
     stack[depth++] = (struct visit){root, 0};

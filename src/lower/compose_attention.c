@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* needs: folded constants. gives: ScaledDotProductAttention for attention that is written out, as older exporters do:
  *
- *   MatMul(q, k^T) -> [Multiply or Divide by a number] -> [Add bias] -> [Add mask | Select(mask)] -> SoftMax -> MatMul(., v)
+ *   MatMul(q, k^T) -> [Multiply or Divide by a number] -> [Add bias] -> [Add mask | Select(mask)] -> SoftMax ->
+ * MatMul(., v)
  *
  * A row from which a mask of -inf hides everything is NaN in the file; it is 0 afterwards. */
 #include <math.h>

@@ -163,8 +163,8 @@ static struct inc_value *expand_rope(struct expansion *ex)
 /* 0, 1, ... along the length axis of x [B, H, length, D], with an axis of size 1 put in at `axis`. */
 static struct inc_value *positions(struct expansion *ex, struct inc_value *x, int64_t axis)
 {
-    struct inc_value *length =
-        ternary(ex, INC_OP_GATHER, unary(ex, INC_OP_SHAPE_OF, x), integer(ex, 2), integer(ex, 0));
+    struct inc_value *length = ternary(ex, INC_OP_GATHER, unary(ex, INC_OP_SHAPE_OF, x), integer(ex, 2),
+                                       integer(ex, 0));
     struct inc_value *range = ternary(ex, INC_OP_RANGE, integer(ex, 0), length, integer(ex, 1));
     if (range == NULL) return NULL;
     inc_attr_set_type(range->node, "output_type", INC_I64);
@@ -247,9 +247,12 @@ static struct inc_value *expand_attention(struct expansion *ex)
 
 /* Rowwise and QuantizeRows are steps of a plan and never nodes of a graph. */
 static struct inc_value *(*const expanders[INC_OP_COUNT])(struct expansion *ex) = {
-    [INC_OP_LINEAR] = expand_linear,       [INC_OP_ATTENTION] = expand_attention,
-    [INC_OP_LAYER_NORM] = expand_layer_norm, [INC_OP_RMS_NORM] = expand_rms_norm,
-    [INC_OP_ROPE] = expand_rope,           [INC_OP_GATED_ACT] = expand_gated,
+    [INC_OP_LINEAR] = expand_linear,
+    [INC_OP_ATTENTION] = expand_attention,
+    [INC_OP_LAYER_NORM] = expand_layer_norm,
+    [INC_OP_RMS_NORM] = expand_rms_norm,
+    [INC_OP_ROPE] = expand_rope,
+    [INC_OP_GATED_ACT] = expand_gated,
     [INC_OP_EMBEDDING_GATHER] = expand_embedding,
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What fused ops mean, written as the file ops that they stand for. Tests and checks use it; running a model does not. */
+/* What fused ops mean, written as the file ops that they stand for. Tests and checks use it; running a model does not.
+ */
 #ifndef INC_LOWER_EXPAND_H
 #define INC_LOWER_EXPAND_H
 

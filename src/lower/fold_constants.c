@@ -16,7 +16,8 @@ static bool is_decompression(const struct inc_node *node)
 
 static bool is_foldable(const struct inc_node *node)
 {
-    if (node->op == INC_OP_CONSTANT || node->op == INC_OP_PARAMETER || node->op == INC_OP_RESULT || node->n_outputs != 1)
+    if (node->op == INC_OP_CONSTANT || node->op == INC_OP_PARAMETER || node->op == INC_OP_RESULT ||
+        node->n_outputs != 1)
         return false;
     /* The evaluator gives f32 for every float type; steps of a decompression chain keep the type that they have. */
     if (inc_type_is_float(node->outputs[0].type) && node->outputs[0].type != INC_F32) return false;

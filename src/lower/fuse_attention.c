@@ -20,8 +20,8 @@ struct proofs {
     size_t n, capacity;
 };
 
-static enum incise_status prove_once(struct inc_lowering *lowering, struct proofs *proofs, const struct inc_value *value,
-                                     const struct proof **result)
+static enum incise_status prove_once(struct inc_lowering *lowering, struct proofs *proofs,
+                                     const struct inc_value *value, const struct proof **result)
 {
     for (size_t i = 0; i < proofs->n; i++)
         if (proofs->items[i].value == value) {
@@ -45,8 +45,8 @@ static bool attention_scale(const struct inc_node *node, double *scale)
     return width > 0;
 }
 
-/* What the node's mask lets through; *proved is false if only evaluating it tells. One side of a sum may be proved alone:
- * *bias is then the other side, else NULL. */
+/* What the node's mask lets through; *proved is false if only evaluating it tells. One side of a sum may be proved
+ * alone: *bias is then the other side, else NULL. */
 static enum incise_status form_of(struct inc_lowering *lowering, struct proofs *proofs, const struct inc_node *node,
                                   bool *proved, struct inc_mask_form *form, struct inc_value **bias)
 {

@@ -16,7 +16,8 @@ enum incise_status inc_pass_fuse_embedding(struct inc_lowering *lowering)
     for (struct inc_node *node = lowering->graph->first; node != NULL; node = node->next) {
         if (!is_row_gather(node)) continue;
         struct inc_value *inputs[] = {node->inputs[0], node->inputs[1]};
-        if (inc_fuse(lowering, INC_OP_EMBEDDING_GATHER, inputs, 2, &node->outputs[0]) == NULL) return INCISE_ERROR_MEMORY;
+        if (inc_fuse(lowering, INC_OP_EMBEDDING_GATHER, inputs, 2, &node->outputs[0]) == NULL)
+            return INCISE_ERROR_MEMORY;
     }
     return INCISE_OK;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* needs: Linear and GatedAct fused. gives: an activation that is the only reader of a Linear becomes its `act`; then an Add
- * of two values of the same shape, one of them a Linear that nobody else reads, becomes that Linear's residual. */
+/* needs: Linear and GatedAct fused. gives: an activation that is the only reader of a Linear becomes its `act`; then an
+ * Add of two values of the same shape, one of them a Linear that nobody else reads, becomes that Linear's residual. */
 #include "lower/match.h"
 #include "lower/activation.h"
 #include "lower/passes.h"

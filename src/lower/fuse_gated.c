@@ -12,7 +12,8 @@ enum incise_status inc_pass_fuse_gated(struct inc_lowering *lowering)
         for (int i = 0; i < 2; i++) {
             enum inc_act act;
             struct inc_node *activation = node->inputs[i]->node;
-            struct inc_value *inputs[2] = {activation->n_inputs > 0 ? activation->inputs[0] : NULL, node->inputs[1 - i]};
+            struct inc_value *inputs[2] = {activation->n_inputs > 0 ? activation->inputs[0] : NULL,
+                                           node->inputs[1 - i]};
             if (activation->mark != 1 || inputs[1]->node->mark != 1 || !inc_activation_of(activation, &act)) continue;
             struct inc_node *gated = inc_fuse(lowering, INC_OP_GATED_ACT, inputs, 2, &node->outputs[0]);
             if (gated == NULL) return INCISE_ERROR_MEMORY;

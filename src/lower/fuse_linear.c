@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* needs: nothing. gives: Linear(x, W[, bias]) for a MatMul of the body with a constant, perhaps compressed, 2-D weight and
- * the Add of a channel vector behind it. */
+/* needs: nothing. gives: Linear(x, W[, bias]) for a MatMul of the body with a constant, perhaps compressed, 2-D weight
+ * and the Add of a channel vector behind it. */
 #include "lower/match.h"
 #include "lower/passes.h"
 
@@ -23,7 +23,8 @@ enum incise_status inc_pass_fuse_linear(struct inc_lowering *lowering)
         uint32_t n_inputs = 2;
         inputs[0] = node->inputs[0];
         inputs[1] = node->inputs[1];
-        struct inc_node *add = product->n_uses == 1 && product->uses[0].node->op == INC_OP_ADD ? product->uses[0].node : NULL;
+        struct inc_node *add = product->n_uses == 1 && product->uses[0].node->op == INC_OP_ADD ? product->uses[0].node
+                                                                                               : NULL;
         if (add != NULL && inc_split_constant(add, &variable, &inputs[2]) && variable == product &&
             inc_const_vector(inputs[2], product)) {
             last = &add->outputs[0];

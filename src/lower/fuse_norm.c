@@ -53,7 +53,8 @@ static bool is_mean_square(const struct inc_value *value, struct inc_value **x)
     int64_t axis;
     double exponent;
     const struct inc_node *mean = inc_made_by(value, INC_OP_REDUCE_MEAN);
-    if (mean == NULL || !inc_attr_bool(mean, "keep_dims") || inc_const_ints(mean->inputs[1], &axis, 1) != 1) return false;
+    if (mean == NULL || !inc_attr_bool(mean, "keep_dims") || inc_const_ints(mean->inputs[1], &axis, 1) != 1)
+        return false;
     if (axis != -1 && axis != mean->inputs[0]->shape.rank - 1) return false;
     const struct inc_node *square = mean->inputs[0]->node;
     *x = square->n_inputs > 0 ? square->inputs[0] : NULL;

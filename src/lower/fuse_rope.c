@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* needs: folded constants. gives: RoPE(x, cos, sin) for x * cos + rotate_half(x) * sin, where rotate_half concatenates the
- * negated second half of the last axis and the first half. */
+/* needs: folded constants. gives: RoPE(x, cos, sin) for x * cos + rotate_half(x) * sin, where rotate_half concatenates
+ * the negated second half of the last axis and the first half. */
 #include "lower/match.h"
 #include "lower/passes.h"
 

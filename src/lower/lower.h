@@ -14,9 +14,10 @@
 struct inc_lowering {
     const struct inc_ctx *ctx;
     struct inc_graph *graph; /* the clone that is rewritten */
-    struct inc_dim batch, sequence; /* the symbols of the model's [batch, length] inputs; constants 0 if there are none */
-    struct inc_node *mask;          /* the Parameter whose zeros are padding, once a mask proved it; else NULL */
-    char reason[256];               /* why the model cannot run fused; "" if it can */
+    struct inc_dim batch,
+        sequence;          /* the symbols of the model's [batch, length] inputs; constants 0 if there are none */
+    struct inc_node *mask; /* the Parameter whose zeros are padding, once a mask proved it; else NULL */
+    char reason[256];      /* why the model cannot run fused; "" if it can */
 };
 
 /* Notes why lowering stops; keeps the first reason. Returns INCISE_OK: running op by op is no failure. */
@@ -49,12 +50,12 @@ enum inc_buffer_kind {
 
 struct inc_plan_buffer {
     enum inc_buffer_kind kind;
-    uint32_t width;                /* elements per row */
-    size_t row_bytes;              /* 64-byte multiple */
-    size_t offset;                 /* bytes per token before it in the arena; buffers whose lifetimes touch never overlap */
+    uint32_t width;   /* elements per row */
+    size_t row_bytes; /* 64-byte multiple */
+    size_t offset;    /* bytes per token before it in the arena; buffers whose lifetimes touch never overlap */
     uint32_t first_step, last_step; /* first writer, last reader (index buffers live from step 0) */
-    const struct inc_value *value; /* index value of IDS and INDEX_ROWS */
-    int batch_axis, sequence_axis; /* of that value; -1: not there (size 1) */
+    const struct inc_value *value;  /* index value of IDS and INDEX_ROWS */
+    int batch_axis, sequence_axis;  /* of that value; -1: not there (size 1) */
 };
 
 /* A model output: rows of a buffer unpacked to the value's shape. */
@@ -82,9 +83,11 @@ struct inc_plan {
 /* Which linears multiply integers. */
 enum inc_integer_mode { INC_INTEGER_NONE, INC_INTEGER_ALL, INC_INTEGER_AS_WRITTEN /* what rt_info incise/ says */ };
 
-/* Lays out the lowered graph. Refuses (lowering->reason) where rows cannot express it. The plan points into the graph. */
+/* Lays out the lowered graph. Refuses (lowering->reason) where rows cannot express it. The plan points into the graph.
+ */
 enum incise_status inc_plan_create(struct inc_lowering *lowering, const struct inc_device *device,
-                                   enum inc_integer_mode mode, struct inc_plan *plan) __attribute__((warn_unused_result));
+                                   enum inc_integer_mode mode, struct inc_plan *plan)
+    __attribute__((warn_unused_result));
 void inc_plan_release(const struct inc_ctx *ctx, struct inc_plan *plan);
 
 #endif

@@ -7,10 +7,10 @@
 #include "graph/eval_ref/eval.h"
 #include "lower/match.h"
 
-#define HIDDEN (-1e4)          /* an additive mask hides with this or less */
-#define PROBE_SEQUENCES 2      /* one without padding, one with holes */
-#define MAX_CONSTANTS 32       /* of the mask's sub-graph */
-#define MAX_PROBED_LENGTH 2100 /* a window beyond it stays a computed bias: proving it would cost seconds */
+#define HIDDEN            (-1e4) /* an additive mask hides with this or less */
+#define PROBE_SEQUENCES   2      /* one without padding, one with holes */
+#define MAX_CONSTANTS     32     /* of the mask's sub-graph */
+#define MAX_PROBED_LENGTH 2100   /* a window beyond it stays a computed bias: proving it would cost seconds */
 
 struct probe {
     struct inc_lowering *lowering;
@@ -30,7 +30,7 @@ static bool note_constants(struct probe *probe, const struct inc_tensor *data)
     for (size_t i = 0; i < inc_tensor_elements(data); i++) {
         double value = inc_tensor_get_f64(data, i), number = floor(fabs(value));
         if (!(number >= 2 && number <= 1e9)) continue;
-        if (number == 65504) continue; /* the largest f16, used as minus infinity */
+        if (number == 65504) continue;                                  /* the largest f16, used as minus infinity */
         if (inc_type_is_float(data->type) && value <= HIDDEN) continue; /* -10000, -1e9: likewise */
         if (probe->n_constants == MAX_CONSTANTS || number * 2 > MAX_PROBED_LENGTH) return false;
         probe->constants[probe->n_constants++] = (int64_t)number;

@@ -56,8 +56,8 @@ bool inc_same_shape(const struct inc_value *a, const struct inc_value *b)
 struct inc_value *inc_add_integers(struct inc_graph *graph, const int64_t *values, int64_t n, int rank,
                                    struct inc_node *before)
 {
-    struct inc_tensor tensor = {.type = INC_I64, .rank = rank, .dims = {n}, .data = (void *)values,
-                                .bytes = (size_t)n * sizeof *values};
+    struct inc_tensor tensor = {
+        .type = INC_I64, .rank = rank, .dims = {n}, .data = (void *)values, .bytes = (size_t)n * sizeof *values};
     struct inc_node *node = inc_graph_add_constant(graph, NULL, &tensor, NULL, before);
     return node == NULL ? NULL : &node->outputs[0];
 }
@@ -72,8 +72,8 @@ struct inc_value *inc_add_float(struct inc_graph *graph, enum inc_type type, dou
     return node == NULL ? NULL : &node->outputs[0];
 }
 
-struct inc_node *inc_fuse(struct inc_lowering *lowering, enum inc_op op, struct inc_value *const *inputs, uint32_t n_inputs,
-                          struct inc_value *like)
+struct inc_node *inc_fuse(struct inc_lowering *lowering, enum inc_op op, struct inc_value *const *inputs,
+                          uint32_t n_inputs, struct inc_value *like)
 {
     struct inc_graph *graph = lowering->graph;
     struct inc_node *node = inc_graph_add(graph, op, like->node->name, inputs, n_inputs, like->node);

@@ -36,9 +36,10 @@ struct inc_value *inc_add_integers(struct inc_graph *graph, const int64_t *value
 struct inc_value *inc_add_float(struct inc_graph *graph, enum inc_type type, double value, struct inc_node *before)
     __attribute__((warn_unused_result));
 
-/* Adds a fused node before `at` with the output type and shape of `like`, whose readers it takes over. NULL on failure. */
-struct inc_node *inc_fuse(struct inc_lowering *lowering, enum inc_op op, struct inc_value *const *inputs, uint32_t n_inputs,
-                          struct inc_value *like) __attribute__((warn_unused_result));
+/* Adds a fused node before `at` with the output type and shape of `like`, whose readers it takes over. NULL on failure.
+ */
+struct inc_node *inc_fuse(struct inc_lowering *lowering, enum inc_op op, struct inc_value *const *inputs,
+                          uint32_t n_inputs, struct inc_value *like) __attribute__((warn_unused_result));
 
 /* Whether a Gather takes rows of a float table by one computed index per token. */
 bool inc_is_token_embedding(const struct inc_node *node);

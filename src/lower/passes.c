@@ -16,7 +16,7 @@ const struct inc_pass inc_passes[] = {
     {"fuse-norm", inc_pass_fuse_norm},
     {"fuse-rope", inc_pass_fuse_rope},
     {"compose-attention", inc_pass_compose_attention}, /* MatMul, SoftMax, MatMul */
-    {"fuse-attention", inc_pass_fuse_attention}, /* and proves masks */
+    {"fuse-attention", inc_pass_fuse_attention},       /* and proves masks */
     {"fuse-linear", inc_pass_fuse_linear},
     {"fuse-gated", inc_pass_fuse_gated},
     {"fuse-epilogue", inc_pass_fuse_epilogue},

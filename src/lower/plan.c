@@ -9,8 +9,8 @@
 struct inc_step *inc_plan_add_step(struct inc_planner *planner, enum inc_op op, const struct inc_node *node)
 {
     struct inc_plan *plan = planner->plan;
-    if (inc_grow(planner->lowering->ctx, (void **)&plan->steps, &plan->steps_capacity, plan->n_steps, sizeof *plan->steps) !=
-        INCISE_OK)
+    if (inc_grow(planner->lowering->ctx, (void **)&plan->steps, &plan->steps_capacity, plan->n_steps,
+                 sizeof *plan->steps) != INCISE_OK)
         return NULL;
     struct inc_step *step = &plan->steps[plan->n_steps++];
     memset(step, 0, sizeof *step);
@@ -58,7 +58,8 @@ enum incise_status inc_plan_output_like(struct inc_planner *planner, struct inc_
     return INCISE_OK;
 }
 
-enum incise_status inc_plan_new_output(struct inc_planner *planner, struct inc_node *node, uint32_t *buffer, int64_t *width)
+enum incise_status inc_plan_new_output(struct inc_planner *planner, struct inc_node *node, uint32_t *buffer,
+                                       int64_t *width)
 {
     struct inc_view view;
     if (!inc_view_of_shape(planner->lowering, &node->outputs[0].shape, &view, width))
@@ -79,7 +80,8 @@ const float *inc_plan_floats(struct inc_planner *planner, const struct inc_value
 }
 
 /* The axes of an index value: batch and length may each be there or not; one dim of channels for INDEX_ROWS. */
-static bool index_axes(const struct inc_lowering *lowering, const struct inc_value *value, struct inc_plan_buffer *buffer)
+static bool index_axes(const struct inc_lowering *lowering, const struct inc_value *value,
+                       struct inc_plan_buffer *buffer)
 {
     int last = value->shape.rank - 1;
     for (int i = 0; i <= last; i++) {
@@ -108,7 +110,8 @@ enum incise_status inc_plan_index_buffer(struct inc_planner *planner, const stru
     if (value->node->mark == 1 || !index_axes(planner->lowering, value, &layout))
         return inc_plan_refuse_op(planner, reader, "reads positions or ids in a form that is not one per token");
     /* Nodes of the index part remember their buffers: per output and kind, index + 1. */
-    if (value->node->lowered == NULL) value->node->lowered = inc_arena_alloc(arena, value->node->n_outputs, 2 * sizeof(uint32_t));
+    if (value->node->lowered == NULL)
+        value->node->lowered = inc_arena_alloc(arena, value->node->n_outputs, 2 * sizeof(uint32_t));
     if (value->node->lowered == NULL) return inc_fail_memory(planner->lowering->ctx, 2 * sizeof(uint32_t), "a plan");
     uint32_t *known = (uint32_t *)value->node->lowered + 2 * value->port + (kind == INC_BUFFER_IDS);
     if (*known != 0) {

@@ -65,24 +65,29 @@ static bool grid_of(const struct inc_node *node, struct inc_quantize_grid *grid)
     for (uint32_t i = 0; i < 4; i++)
         if (!inc_const_scalar(node->inputs[1 + i], &range[i])) return false;
     int64_t levels = inc_attr_int(node, "levels");
-    if (range[0] != range[2] || range[1] != range[3] || !(range[0] < range[1]) || levels < 2 || levels > 256) return false;
+    if (range[0] != range[2] || range[1] != range[3] || !(range[0] < range[1]) || levels < 2 || levels > 256)
+        return false;
     double scale = (range[1] - range[0]) / (double)(levels - 1), zero = -range[0] / scale;
     if (!(zero >= -0.5 && zero <= 255.5) || fabs(zero - rint(zero)) > 1e-3) return false;
-    *grid = (struct inc_quantize_grid){.scale = (float)scale, .inv_scale = (float)(1 / scale), .zero = (int32_t)rint(zero),
-                                       .lo = 0, .hi = (int32_t)levels - 1};
+    *grid = (struct inc_quantize_grid){.scale = (float)scale,
+                                       .inv_scale = (float)(1 / scale),
+                                       .zero = (int32_t)rint(zero),
+                                       .lo = 0,
+                                       .hi = (int32_t)levels - 1};
     return true;
 }
 
 /* The quantized copy of the rows of `view`, made by a step of its own once per source. */
 static enum incise_status quantized_input(struct inc_planner *planner, const struct inc_node *node,
-                                          const struct inc_view *view, int64_t width, const struct inc_quantize_step *form,
-                                          struct inc_operand *result)
+                                          const struct inc_view *view, int64_t width,
+                                          const struct inc_quantize_step *form, struct inc_operand *result)
 {
     struct inc_plan *plan = planner->plan;
     for (size_t i = plan->n_steps; i-- > 0 && plan->steps[i].out.buffer != view->buffer;) {
         const struct inc_step *step = &plan->steps[i];
-        if (step->op == INC_OP_QUANTIZE_ROWS && step->in[0].buffer == view->buffer && step->in[0].column == view->column &&
-            step->width == width && memcmp(&step->u.quantize, form, sizeof *form) == 0) {
+        if (step->op == INC_OP_QUANTIZE_ROWS && step->in[0].buffer == view->buffer &&
+            step->in[0].column == view->column && step->width == width &&
+            memcmp(&step->u.quantize, form, sizeof *form) == 0) {
             *result = step->out;
             return INCISE_OK;
         }
@@ -226,8 +231,9 @@ enum incise_status inc_plan_attention(struct inc_planner *planner, struct inc_no
             return inc_plan_refuse_op(planner, node, "reads heads in a layout that is not [batch, heads, length, dim]");
     }
     int64_t kv_heads = heads[1].n;
-    if (heads[0].repeated != 1 || heads[2].n != kv_heads || heads[1].dim != heads[0].dim || heads[2].dim != heads[0].dim ||
-        kv_heads * heads[1].repeated != heads[0].n || kv_heads * heads[2].repeated != heads[0].n)
+    if (heads[0].repeated != 1 || heads[2].n != kv_heads || heads[1].dim != heads[0].dim ||
+        heads[2].dim != heads[0].dim || kv_heads * heads[1].repeated != heads[0].n ||
+        kv_heads * heads[2].repeated != heads[0].n)
         return inc_plan_refuse_op(planner, node, "has query, key and value heads that do not fit together");
     uint32_t bias = INC_NO_BUFFER, buffer;
     if (node->n_inputs == 4) INC_TRY(add_bias(planner, node->inputs[3], &bias));
@@ -257,7 +263,8 @@ enum incise_status inc_plan_norm(struct inc_planner *planner, struct inc_node *n
     const struct inc_view *x = inc_view_of(node->inputs[0]);
     int64_t width, inner;
     uint32_t buffer;
-    if (!inc_view_groups(x, &width, &inner)) return inc_plan_refuse_op(planner, node, "reads channels that are not dense");
+    if (!inc_view_groups(x, &width, &inner))
+        return inc_plan_refuse_op(planner, node, "reads channels that are not dense");
     if (node->op == INC_OP_LAYER_NORM && width != inner)
         return inc_plan_refuse_op(planner, node, "normalizes parts of a row");
     const float *params[2] = {NULL, NULL};
@@ -272,7 +279,8 @@ enum incise_status inc_plan_norm(struct inc_planner *planner, struct inc_node *n
     step->n_in = 1;
     step->out = (struct inc_operand){buffer, 0};
     step->width = (uint32_t)width;
-    step->u.norm = (struct inc_norm_step){params[0], params[1], (float)inc_attr_float(node, "eps"), (uint32_t)(width / inner)};
+    step->u.norm = (struct inc_norm_step){params[0], params[1], (float)inc_attr_float(node, "eps"),
+                                          (uint32_t)(width / inner)};
     return INCISE_OK;
 }
 
@@ -326,7 +334,8 @@ enum incise_status inc_plan_embedding(struct inc_planner *planner, struct inc_no
     struct inc_weight table;
     uint32_t ids, buffer;
     int64_t width;
-    if (!inc_weight_match(node->inputs[0], true, &table)) return inc_plan_refuse_op(planner, node, "has an unknown table");
+    if (!inc_weight_match(node->inputs[0], true, &table))
+        return inc_plan_refuse_op(planner, node, "has an unknown table");
     INC_TRY(inc_weight_check(planner->lowering->graph, &table));
     INC_TRY(inc_plan_index_buffer(planner, node, node->inputs[1], INC_BUFFER_IDS, &ids));
     if (planner->lowering->reason[0] != '\0') return INCISE_OK;
@@ -352,11 +361,13 @@ enum incise_status inc_plan_result(struct inc_planner *planner, struct inc_node 
     const struct inc_view *view = inc_view_of(node->inputs[0]);
     int64_t width;
     if (view->rank < 2 || view->axes[0].n != 1 || view->axes[0].factors[0].kind != INC_FACTOR_BATCH ||
-        view->axes[1].n != 1 || view->axes[1].factors[0].kind != INC_FACTOR_SEQUENCE || !inc_view_is_dense(view, &width))
+        view->axes[1].n != 1 || view->axes[1].factors[0].kind != INC_FACTOR_SEQUENCE ||
+        !inc_view_is_dense(view, &width))
         return inc_plan_refuse_op(planner, node, "is not [batch, length, channels]");
     if (plan->outputs == NULL) {
         plan->outputs = inc_alloc_zero(graph->ctx, graph->n_results, sizeof *plan->outputs);
-        if (plan->outputs == NULL) return inc_fail_memory(graph->ctx, graph->n_results * sizeof *plan->outputs, "a plan");
+        if (plan->outputs == NULL)
+            return inc_fail_memory(graph->ctx, graph->n_results * sizeof *plan->outputs, "a plan");
         plan->n_outputs = graph->n_results;
     }
     for (size_t i = 0; i < graph->n_results; i++)

@@ -38,7 +38,8 @@ static bool split_views(const struct inc_node *node, const struct inc_view *from
     if (axis < 0 || axis >= from->rank) return false;
     for (uint32_t i = 0; i < node->n_outputs; i++) {
         struct inc_dim part = node->outputs[i].shape.dims[axis];
-        if (!inc_dim_is_const(part) || !inc_view_slice(from, (int)axis, begin, part.value, inc_view_of(&node->outputs[i])))
+        if (!inc_dim_is_const(part) ||
+            !inc_view_slice(from, (int)axis, begin, part.value, inc_view_of(&node->outputs[i])))
             return false;
         begin += part.value;
     }

@@ -60,7 +60,8 @@ static bool is_row_constant(const struct inc_view *view, const struct inc_tensor
 
 /* Spreads a constant over the columns of the dense view: 1 or `width` floats in *out. */
 static enum incise_status spread(struct inc_planner *planner, const struct inc_node *node, const struct inc_view *view,
-                                 const struct inc_value *constant, int64_t width, bool force_width, float *out, size_t *n)
+                                 const struct inc_value *constant, int64_t width, bool force_width, float *out,
+                                 size_t *n)
 {
     const struct inc_tensor *data = inc_const_of(constant);
     if (data == NULL || !is_row_constant(view, data))
@@ -81,9 +82,9 @@ static enum incise_status spread(struct inc_planner *planner, const struct inc_n
 }
 
 /* The constant operands from input `first` on, each spread alike, one after the other. */
-static enum incise_status spread_all(struct inc_planner *planner, const struct inc_node *node, const struct inc_view *view,
-                                     struct inc_value *const *constants, uint32_t count, int64_t width,
-                                     struct inc_rowwise_step *step)
+static enum incise_status spread_all(struct inc_planner *planner, const struct inc_node *node,
+                                     const struct inc_view *view, struct inc_value *const *constants, uint32_t count,
+                                     int64_t width, struct inc_rowwise_step *step)
 {
     bool wide = false;
     for (uint32_t i = 0; i < count; i++)
@@ -97,8 +98,8 @@ static enum incise_status spread_all(struct inc_planner *planner, const struct i
     return INCISE_OK;
 }
 
-static enum incise_status fill_binary(struct inc_planner *planner, const struct inc_node *node, const struct inc_view *x,
-                                      int64_t width, uint32_t which, struct inc_step *step)
+static enum incise_status fill_binary(struct inc_planner *planner, const struct inc_node *node,
+                                      const struct inc_view *x, int64_t width, uint32_t which, struct inc_step *step)
 {
     struct inc_value *other = node->inputs[1 - which];
     step->u.rowwise.swapped = which == 1;

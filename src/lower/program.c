@@ -17,7 +17,8 @@ static enum incise_status prepare_steps(struct inc_program *program)
     program->prepared = inc_alloc_zero(program->ctx, plan->n_steps, sizeof(struct inc_prepared *));
     if (program->prepared == NULL) return inc_fail_memory(program->ctx, plan->n_steps * sizeof(void *), "a program");
     for (size_t i = 0; i < plan->n_steps; i++)
-        INC_TRY(device->ops->prepare(device, &plan->steps[i], slot_of(program, &plan->steps[i]), &program->prepared[i]));
+        INC_TRY(
+            device->ops->prepare(device, &plan->steps[i], slot_of(program, &plan->steps[i]), &program->prepared[i]));
     return INCISE_OK;
 }
 
@@ -68,7 +69,8 @@ void inc_program_destroy(struct inc_program *program)
     inc_free(program->ctx, program);
 }
 
-enum incise_status inc_program_replace_slot(struct inc_program *program, uint32_t index, const struct inc_weight *weight)
+enum incise_status inc_program_replace_slot(struct inc_program *program, uint32_t index,
+                                            const struct inc_weight *weight)
 {
     struct inc_plan *plan = &program->plan;
     struct inc_slot slot = plan->slots[index];

@@ -74,8 +74,8 @@ void inc_run_destroy(struct inc_run *run)
     const struct inc_ctx *ctx = run->program->ctx;
     if (run->wanted != NULL) release_wanted(run);
     if (run->outputs != NULL) release_outputs(run);
-    void *all[] = {run->arena,  run->start, run->position, run->sequence, run->buffers, run->row_bytes,
-                   run->biases, run->scratch, run->feeds,  run->wanted,   run->outputs, run->seconds};
+    void *all[] = {run->arena,  run->start,   run->position, run->sequence, run->buffers, run->row_bytes,
+                   run->biases, run->scratch, run->feeds,    run->wanted,   run->outputs, run->seconds};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) inc_free(ctx, all[i]);
     inc_free(ctx, run);
 }
@@ -91,15 +91,17 @@ static enum incise_status take_inputs(struct inc_run *run, const struct inc_tens
 {
     const struct inc_graph *graph = run->program->lowering.graph;
     if (n_inputs != graph->n_parameters)
-        return inc_fail(graph->ctx, INCISE_ERROR_DATA, "%s: %zu inputs given, the model has %zu", graph->source, n_inputs,
-                        graph->n_parameters);
+        return inc_fail(graph->ctx, INCISE_ERROR_DATA, "%s: %zu inputs given, the model has %zu", graph->source,
+                        n_inputs, graph->n_parameters);
     for (size_t i = 0; i < n_inputs; i++) {
         const struct inc_node *parameter = graph->parameters[i];
         if (inputs[i].type != parameter->outputs[0].type)
             return inc_fail(graph->ctx, INCISE_ERROR_DATA, "%s: input '%s': its type is %s, the model wants %s",
-                            graph->source, input_name(parameter), inc_type_name(inputs[i].type), inc_type_name(parameter->outputs[0].type));
-        if (run->program->fused && (inputs[i].rank != 2 || inputs[i].dims[0] != inputs[0].dims[0] ||
-                                    inputs[i].dims[1] != inputs[0].dims[1] || inputs[i].dims[0] < 1 || inputs[i].dims[1] < 1))
+                            graph->source, input_name(parameter), inc_type_name(inputs[i].type),
+                            inc_type_name(parameter->outputs[0].type));
+        if (run->program->fused &&
+            (inputs[i].rank != 2 || inputs[i].dims[0] != inputs[0].dims[0] || inputs[i].dims[1] != inputs[0].dims[1] ||
+             inputs[i].dims[0] < 1 || inputs[i].dims[1] < 1))
             return inc_fail(graph->ctx, INCISE_ERROR_DATA,
                             "%s: input '%s': must be [batch, length], the same for all inputs and not empty",
                             graph->source, input_name(parameter));
@@ -131,7 +133,8 @@ size_t inc_run_estimate(const struct inc_program *program, size_t sequences, siz
         if (plan->buffers[i].value != NULL) per_token += 2 * plan->buffers[i].row_bytes;
     if (!inc_size_mul(sequences, length, &tokens) || !inc_size_mul(tokens, per_token, &bytes)) return SIZE_MAX;
     for (size_t i = 0; i < plan->n_biases; i++)
-        if (!bias_bytes(plan->biases[i], sequences, length, &bias) || !inc_size_add(bytes, bias, &bytes)) return SIZE_MAX;
+        if (!bias_bytes(plan->biases[i], sequences, length, &bias) || !inc_size_add(bytes, bias, &bytes))
+            return SIZE_MAX;
     size_t scratch = program->device->ops->scratch_bytes(program->device, plan->steps, plan->n_steps, tokens);
     if (!inc_size_add(bytes, scratch, &bytes)) return SIZE_MAX;
     return bytes;
@@ -142,9 +145,10 @@ static enum incise_status check_memory(const struct inc_run *run, size_t sequenc
     const struct inc_ctx *ctx = run->program->ctx;
     size_t estimate = inc_run_estimate(run->program, sequences, length);
     if (ctx->max_memory == 0 || estimate <= ctx->max_memory) return INCISE_OK;
-    return inc_fail(ctx, INCISE_ERROR_MEMORY,
-                    "%zu x %zu tokens need about %zu MiB, more than the limit of %zu MiB: use a smaller batch or --max-memory",
-                    sequences, length, estimate >> 20, ctx->max_memory >> 20);
+    return inc_fail(
+        ctx, INCISE_ERROR_MEMORY,
+        "%zu x %zu tokens need about %zu MiB, more than the limit of %zu MiB: use a smaller batch or --max-memory",
+        sequences, length, estimate >> 20, ctx->max_memory >> 20);
 }
 
 /* ---- steps ----------------------------------------------------------------------------------------------------- */
@@ -182,7 +186,8 @@ static void tap_before(const struct inc_run *run, size_t index)
     for (size_t i = 0; i < plan->n_cuts; i++)
         if (plan->cuts[i] == index) {
             const struct inc_plan_buffer *buffer = &plan->buffers[plan->cut_buffers[i]];
-            tap_rows(run, INC_TAP_RESIDUAL, (uint32_t)index, (struct inc_operand){plan->cut_buffers[i], 0}, buffer->width);
+            tap_rows(run, INC_TAP_RESIDUAL, (uint32_t)index, (struct inc_operand){plan->cut_buffers[i], 0},
+                     buffer->width);
         }
     if (step->op == INC_OP_LINEAR && !plan->slots[step->u.linear.slot].integer)
         tap_rows(run, INC_TAP_LINEAR_INPUT, step->u.linear.slot, step->in[0],

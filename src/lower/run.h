@@ -12,8 +12,8 @@ enum inc_tap_point {
     INC_TAP_RESIDUAL       /* the residual stream at a cut, before step `index` */
 };
 
-/* Rows seen in passing: `n` rows of `width` floats, `stride` floats apart, valid during the call. `index` is a slot index
- * for Linears and a step index for the residual stream. */
+/* Rows seen in passing: `n` rows of `width` floats, `stride` floats apart, valid during the call. `index` is a slot
+ * index for Linears and a step index for the residual stream. */
 typedef void inc_tap_fn(void *user, enum inc_tap_point point, uint32_t index, const float *rows, size_t n, size_t width,
                         size_t stride);
 
@@ -42,16 +42,17 @@ struct inc_run {
     struct inc_batch batch;
 };
 
-enum incise_status inc_run_create(struct inc_program *program, struct inc_run **run) __attribute__((warn_unused_result));
+enum incise_status inc_run_create(struct inc_program *program, struct inc_run **run)
+    __attribute__((warn_unused_result));
 void inc_run_destroy(struct inc_run *run); /* NULL is fine */
 
 /* `inputs`: one borrowed tensor per Parameter. Results are in run->outputs afterwards, until the next call. */
 enum incise_status inc_run_execute(struct inc_run *run, const struct inc_tensor *inputs, size_t n_inputs)
     __attribute__((warn_unused_result));
 
-/* Segments: the steps between neighbouring cuts read and write one buffer, the residual stream, and else only lengths and
- * positions. inc_run_begin packs a batch and leaves before step 0; inc_run_steps runs [from, to); inc_run_rows gives the
- * rows of a buffer, to read or to put cached hidden states into. */
+/* Segments: the steps between neighbouring cuts read and write one buffer, the residual stream, and else only lengths
+ * and positions. inc_run_begin packs a batch and leaves before step 0; inc_run_steps runs [from, to); inc_run_rows
+ * gives the rows of a buffer, to read or to put cached hidden states into. */
 enum incise_status inc_run_begin(struct inc_run *run, const struct inc_tensor *inputs, size_t n_inputs)
     __attribute__((warn_unused_result));
 enum incise_status inc_run_steps(struct inc_run *run, size_t from, size_t to) __attribute__((warn_unused_result));

@@ -22,7 +22,8 @@ static enum incise_status reserve(struct inc_run *run, size_t sequences, size_t 
     const struct inc_ctx *ctx = program->ctx;
     size_t tokens, bytes;
     bool fits = inc_size_mul(sequences, length, &tokens) && tokens <= INT32_MAX / 2;
-    if (fits) tokens = inc_round_up(tokens, 16); /* rows of 4 bytes too end at a cache line, so every buffer starts at one */
+    if (fits)
+        tokens = inc_round_up(tokens, 16); /* rows of 4 bytes too end at a cache line, so every buffer starts at one */
     if (!fits || !inc_size_mul(tokens, program->plan.token_bytes, &bytes))
         return inc_fail(ctx, INCISE_ERROR_DATA, "a batch of %zu x %zu tokens is too large", sequences, length);
     if (sequences > run->capacity_sequences) {
@@ -35,7 +36,8 @@ static enum incise_status reserve(struct inc_run *run, size_t sequences, size_t 
     INC_TRY(fresh(ctx, (void **)&run->position, tokens, sizeof *run->position));
     INC_TRY(fresh(ctx, (void **)&run->sequence, tokens, sizeof *run->sequence));
     INC_TRY(fresh(ctx, &run->arena, bytes, 1));
-    size_t scratch = program->device->ops->scratch_bytes(program->device, program->plan.steps, program->plan.n_steps, tokens);
+    size_t scratch = program->device->ops->scratch_bytes(program->device, program->plan.steps, program->plan.n_steps,
+                                                         tokens);
     INC_TRY(fresh(ctx, &run->scratch, scratch, 1));
     run->arena_bytes = bytes;
     run->scratch_bytes = scratch;
@@ -62,8 +64,9 @@ enum incise_status inc_run_pack_tokens(struct inc_run *run)
         for (size_t j = 0; j < length; j++) {
             int64_t kept = padding == NULL ? 1 : inc_tensor_get_i64(padding, s * length + j);
             if (kept != 0 && kept != 1)
-                return inc_fail(run->program->ctx, INCISE_ERROR_DATA, "input '%s': element [%zu, %zu] is %lld, not 0 or 1",
-                                run->program->lowering.mask->name, s, j, (long long)kept);
+                return inc_fail(run->program->ctx, INCISE_ERROR_DATA,
+                                "input '%s': element [%zu, %zu] is %lld, not 0 or 1", run->program->lowering.mask->name,
+                                s, j, (long long)kept);
             if (kept == 0) continue;
             run->position[n] = (int32_t)j;
             run->sequence[n++] = (uint32_t)s;
@@ -85,7 +88,8 @@ enum incise_status inc_run_pack_tokens(struct inc_run *run)
 /* ---- index part ------------------------------------------------------------------------------------------------ */
 
 /* Element (s, j) of an index value that may lack either axis. */
-static size_t index_element(const struct inc_plan_buffer *buffer, const struct inc_tensor *tensor, uint32_t s, int32_t j)
+static size_t index_element(const struct inc_plan_buffer *buffer, const struct inc_tensor *tensor, uint32_t s,
+                            int32_t j)
 {
     size_t length = buffer->sequence_axis < 0 ? 1 : (size_t)tensor->dims[buffer->sequence_axis];
     return (buffer->batch_axis < 0 ? 0 : s * length) + (buffer->sequence_axis < 0 ? 0 : (size_t)j);
@@ -187,8 +191,7 @@ static enum incise_status unpack_one(struct inc_run *run, size_t index)
     const struct inc_shape *shape = &lowering->graph->results[index]->inputs[0]->shape;
     struct inc_tensor *tensor = &run->outputs[index];
     int64_t dims[INC_MAX_RANK];
-    for (int i = 0; i < shape->rank; i++)
-        dims[i] = i < 2 ? run->feeds[0].tensor.dims[i] : shape->dims[i].value;
+    for (int i = 0; i < shape->rank; i++) dims[i] = i < 2 ? run->feeds[0].tensor.dims[i] : shape->dims[i].value;
     INC_TRY(inc_tensor_create(lowering->ctx, INC_F32, shape->rank, dims, tensor));
     memset(tensor->data, 0, tensor->bytes);
     size_t stride, length = (size_t)dims[1];

@@ -5,7 +5,8 @@
 
 #include "lower/run.h"
 
-/* From run->feeds: which tokens are real (all, if no input is padding), their sequences and positions; memory for them. */
+/* From run->feeds: which tokens are real (all, if no input is padding), their sequences and positions; memory for them.
+ */
 enum incise_status inc_run_pack_tokens(struct inc_run *run) __attribute__((warn_unused_result));
 /* From run->wanted: id and position rows, biases. */
 enum incise_status inc_run_pack_index(struct inc_run *run) __attribute__((warn_unused_result));

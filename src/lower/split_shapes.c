@@ -34,7 +34,8 @@ static enum incise_status rebuild(struct inc_lowering *lowering, struct inc_node
         else if (inc_dim_equal(dim, lowering->sequence))
             parts[i] = add_input_dim(graph, 1, node);
         else
-            return inc_lower_refuse(lowering, "'%s' takes a shape that is not made of batch, length and constants", node->name);
+            return inc_lower_refuse(lowering, "'%s' takes a shape that is not made of batch, length and constants",
+                                    node->name);
         if (parts[i] == NULL) return INCISE_ERROR_MEMORY;
     }
     struct inc_node *concat = inc_graph_add(graph, INC_OP_CONCAT, NULL, parts, (uint32_t)shape->rank, node);

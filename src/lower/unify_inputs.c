@@ -17,7 +17,8 @@ enum incise_status inc_pass_unify_inputs(struct inc_lowering *lowering)
     for (size_t i = 0; i < graph->n_parameters; i++) {
         struct inc_node *parameter = graph->parameters[i];
         if (!is_token_input(parameter))
-            return inc_lower_refuse(lowering, "input '%s' is not a dynamic [batch, length] integer tensor", parameter->name);
+            return inc_lower_refuse(lowering, "input '%s' is not a dynamic [batch, length] integer tensor",
+                                    parameter->name);
         if (leader == NULL) leader = parameter;
         struct inc_attr *shape = (struct inc_attr *)inc_node_attr(parameter, "shape");
         for (int d = 0; d < 2; d++) shape->u.shape.dims[d] = leader->outputs[0].shape.dims[d];

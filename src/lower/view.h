@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How a logical tensor of the body lies in packed rows.
  *
- * A view is a buffer, a first column, and per logical axis an ordered list of factors: the batch, the sequence, or `size`
- * channels `stride` columns apart (0: repeated). Reshape, Transpose, Unsqueeze, Broadcast and channel slices only change
- * the view: no data moves.
+ * A view is a buffer, a first column, and per logical axis an ordered list of factors: the batch, the sequence, or
+ * `size` channels `stride` columns apart (0: repeated). Reshape, Transpose, Unsqueeze, Broadcast and channel slices
+ * only change the view: no data moves.
  */
 #ifndef INC_LOWER_VIEW_H
 #define INC_LOWER_VIEW_H
@@ -35,12 +35,13 @@ struct inc_view {
  * row-major order. False if a dim is neither. *width = product of the channels. */
 bool inc_view_of_shape(const struct inc_lowering *lowering, const struct inc_shape *shape, struct inc_view *view,
                        int64_t *width);
-/* Whether the view has the rank of `shape`, channels where its dims are constant, and batch and length only where they are
- * batch and length (or nothing there: the same for all). What a step builder lays out must fit its value. */
+/* Whether the view has the rank of `shape`, channels where its dims are constant, and batch and length only where they
+ * are batch and length (or nothing there: the same for all). What a step builder lays out must fit its value. */
 bool inc_view_fits(const struct inc_lowering *lowering, const struct inc_view *view, const struct inc_shape *shape);
 /* The channels of the row in axis order if they are dense and none is repeated: *width of them from view->column. */
 bool inc_view_is_dense(const struct inc_view *view, int64_t *width);
-/* Dense, with the last axis the innermost `*inner` channels (stride 1): norm and RoPE rows of *width / *inner groups. */
+/* Dense, with the last axis the innermost `*inner` channels (stride 1): norm and RoPE rows of *width / *inner groups.
+ */
 bool inc_view_groups(const struct inc_view *view, int64_t *width, int64_t *inner);
 /* The movement ops; false if the result is no view. `shape` is the result's. */
 bool inc_view_reshape(const struct inc_lowering *lowering, const struct inc_view *from, const struct inc_shape *shape,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The public API: several threads with a session each on one model get the bits of one thread alone; misuse is refused. */
+/* The public API: several threads with a session each on one model get the bits of one thread alone; misuse is refused.
+ */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +9,8 @@
 #include "support/fixture.h"
 
 #define CALLERS 4
-#define RUNS 20
-#define LENGTH 16
+#define RUNS    20
+#define LENGTH  16
 
 static struct incise_engine *engine;
 static struct incise_model *model;
@@ -44,11 +45,14 @@ static void make_batch(struct batch *batch, int64_t seed)
         struct incise_port port;
         incise_model_input(model, i, &port);
         for (int64_t j = 0; j < LENGTH; j++)
-            batch->values[i][j] = strcmp(port.name, "input_ids") == 0 ? (seed * 7 + j * 3) % 50
+            batch->values[i][j] = strcmp(port.name, "input_ids") == 0        ? (seed * 7 + j * 3) % 50
                                   : strcmp(port.name, "attention_mask") == 0 ? j < LENGTH - 2
                                                                              : 0;
-        batch->inputs[i] = (struct incise_tensor){.type = INCISE_I64, .rank = 2, .dims = {1, LENGTH},
-                                                  .data = batch->values[i], .bytes = sizeof batch->values[i]};
+        batch->inputs[i] = (struct incise_tensor){.type = INCISE_I64,
+                                                  .rank = 2,
+                                                  .dims = {1, LENGTH},
+                                                  .data = batch->values[i],
+                                                  .bytes = sizeof batch->values[i]};
     }
 }
 

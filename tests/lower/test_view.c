@@ -99,7 +99,8 @@ static void test_transposed_heads_are_not_rows(void **state)
     reshape(&view, tokens_first);
 }
 
-/* Grouped heads repeated as the exporter writes it: [B, 2, S, 8] -> [B, 2, 1, S, 8] -> [B, 2, 3, S, 8] -> [B, 6, S, 8]. */
+/* Grouped heads repeated as the exporter writes it: [B, 2, S, 8] -> [B, 2, 1, S, 8] -> [B, 2, 3, S, 8] -> [B, 6, S, 8].
+ */
 static void test_repeated_heads(void **state)
 {
     const int64_t order[] = {0, 2, 1, 3};

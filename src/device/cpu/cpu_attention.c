@@ -57,7 +57,8 @@ static void attention_item(void *arg, size_t item, unsigned worker)
             high = middle;
     }
     struct inc_attention_args args = sequence_args(run, low);
-    inc_attention_run(run->cpu->attention, &args, item - run->first_item[low], run->scratch + worker * run->worker_bytes);
+    inc_attention_run(run->cpu->attention, &args, item - run->first_item[low],
+                      run->scratch + worker * run->worker_bytes);
 }
 
 size_t inc_cpu_attention_scratch(const struct inc_cpu *cpu, const struct inc_step *step)
@@ -70,7 +71,8 @@ size_t inc_cpu_attention_scratch(const struct inc_cpu *cpu, const struct inc_ste
 void inc_cpu_attention(struct inc_cpu *cpu, const struct inc_step *step, const struct inc_batch *batch, void *scratch,
                        size_t worker_bytes)
 {
-    struct attention_run run = {.cpu = cpu, .step = step, .batch = batch, .scratch = scratch, .worker_bytes = worker_bytes};
+    struct attention_run run = {
+        .cpu = cpu, .step = step, .batch = batch, .scratch = scratch, .worker_bytes = worker_bytes};
     run.first_item = (size_t *)(void *)(run.scratch + worker_bytes * inc_pool_threads(cpu->pool));
     size_t items = 0;
     for (size_t s = 0; s < batch->n_sequences; s++) {

@@ -39,8 +39,8 @@ static void cpu_release(struct inc_device *device, struct inc_prepared *prepared
     inc_free(device->ctx, prepared);
 }
 
-static enum incise_status cpu_prepare(struct inc_device *device, const struct inc_step *step, const struct inc_slot *slot,
-                                      struct inc_prepared **out)
+static enum incise_status cpu_prepare(struct inc_device *device, const struct inc_step *step,
+                                      const struct inc_slot *slot, struct inc_prepared **out)
 {
     if (step->op != INC_OP_LINEAR) {
         *out = NULL;
@@ -57,8 +57,8 @@ static enum incise_status cpu_prepare(struct inc_device *device, const struct in
     return INCISE_OK;
 }
 
-static void cpu_describe(const struct inc_device *device, const struct inc_step *step, const struct inc_prepared *prepared,
-                         struct inc_step_info *info)
+static void cpu_describe(const struct inc_device *device, const struct inc_step *step,
+                         const struct inc_prepared *prepared, struct inc_step_info *info)
 {
     const struct inc_cpu *cpu = (const struct inc_cpu *)device;
     *info = (struct inc_step_info){.kernel = "", .density = 1};
@@ -108,9 +108,12 @@ static bool cpu_kernel(const struct inc_device *device, size_t index, const char
         const char *family, *name;
         enum incise_isa isa;
     } kernels[] = {
-        {"gemm f32", cpu->gemm_f32->name, cpu->gemm_f32->isa}, {"gemm int8", cpu->gemm_i8->name, cpu->gemm_i8->isa},
-        {"attention", cpu->attention->name, cpu->attention->isa}, {"norm", cpu->norm->name, cpu->norm->isa},
-        {"activation", cpu->act->name, cpu->act->isa}, {"quantize", cpu->quantize->name, cpu->quantize->isa},
+        {"gemm f32", cpu->gemm_f32->name, cpu->gemm_f32->isa},
+        {"gemm int8", cpu->gemm_i8->name, cpu->gemm_i8->isa},
+        {"attention", cpu->attention->name, cpu->attention->isa},
+        {"norm", cpu->norm->name, cpu->norm->isa},
+        {"activation", cpu->act->name, cpu->act->isa},
+        {"quantize", cpu->quantize->name, cpu->quantize->isa},
     };
     if (index >= sizeof kernels / sizeof kernels[0]) return false;
     *family = kernels[index].family;

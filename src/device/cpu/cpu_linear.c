@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Linear: a grid of row slabs x strip chunks. Each item multiplies its slab with its strips, one strip after the other so
- * that the slab stays in the L2 cache, then applies activation and residual while the chunk is warm. */
+/* Linear: a grid of row slabs x strip chunks. Each item multiplies its slab with its strips, one strip after the other
+ * so that the slab stays in the L2 cache, then applies activation and residual while the chunk is warm. */
 #include <string.h>
 
 #include "base/size.h"
 #include "device/cpu/cpu_device.h"
 
-#define SLAB_ROWS 60   /* whole tiles of 12, 10 and 6 rows; input, 256 outputs and a strip of weights fit in the L2 cache */
-#define CHUNK_STRIPS 8 /* outputs that are finished (activation, residual) together: 256 columns x slab in L2 */
+#define SLAB_ROWS                                                                                                      \
+    60 /* whole tiles of 12, 10 and 6 rows; input, 256 outputs and a strip of weights fit in the L2 cache */
+#define CHUNK_STRIPS     8 /* outputs that are finished (activation, residual) together: 256 columns x slab in L2 */
 #define ITEMS_PER_THREAD 4
 
 /* ---- packing --------------------------------------------------------------------------------------------------- */
@@ -75,9 +76,9 @@ static void multiply_i8(const struct linear_run *run, size_t row, size_t rows, s
     const float *bias = step->u.linear.bias;
     float scale[SLAB_ROWS];
     for (size_t i = 0; i < rows; i++) memcpy(&scale[i], a + i * lda + lda - INC_CPU_SCALE_BYTES, sizeof scale[i]);
-    run->cpu->gemm_i8->run(rows, columns, &weights->strips[strip], a, lda, step->u.linear.zero, scale, weights->w_scale + first,
-                           bias == NULL ? NULL : bias + first, inc_cpu_row(run->batch, step->out, row) + first,
-                           inc_cpu_stride(run->batch, step->out));
+    run->cpu->gemm_i8->run(rows, columns, &weights->strips[strip], a, lda, step->u.linear.zero, scale,
+                           weights->w_scale + first, bias == NULL ? NULL : bias + first,
+                           inc_cpu_row(run->batch, step->out, row) + first, inc_cpu_stride(run->batch, step->out));
 }
 
 /* Activation and residual for columns [first, first + n) of the slab. */
@@ -90,8 +91,8 @@ static void finish(const struct linear_run *run, size_t row, size_t rows, size_t
     size_t ldy = inc_cpu_stride(run->batch, step->out);
     kernel->apply(step->u.linear.act, rows, n, y, ldy, y, ldy);
     if (step->n_in < 2) return;
-    kernel->add(rows, n, y, ldy, inc_cpu_row(run->batch, step->in[1], row) + first, inc_cpu_stride(run->batch, step->in[1]),
-                y, ldy);
+    kernel->add(rows, n, y, ldy, inc_cpu_row(run->batch, step->in[1], row) + first,
+                inc_cpu_stride(run->batch, step->in[1]), y, ldy);
 }
 
 static void linear_item(void *arg, size_t item, unsigned worker)
@@ -132,7 +133,8 @@ void inc_cpu_linear(struct inc_cpu *cpu, const struct inc_step *step, const stru
     unsigned mr = prepared->integer ? cpu->gemm_i8->mr : cpu->gemm_f32->mr;
     if (batch->n_tokens == 0) return;
     run.slabs = (batch->n_tokens + SLAB_ROWS - 1) / SLAB_ROWS;
-    run.slab = inc_min_size(inc_round_up((batch->n_tokens + run.slabs - 1) / run.slabs, mr), SLAB_ROWS); /* equal slabs */
+    run.slab = inc_min_size(inc_round_up((batch->n_tokens + run.slabs - 1) / run.slabs, mr),
+                            SLAB_ROWS); /* equal slabs */
     run.slabs = (batch->n_tokens + run.slab - 1) / run.slab;
     run.strips_per_item = strips_per_item(cpu, run.slabs, run.n_strips);
     size_t columns = (run.n_strips + run.strips_per_item - 1) / run.strips_per_item;

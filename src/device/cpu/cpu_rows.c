@@ -23,8 +23,8 @@ static void layer_norm_rows(const struct rows_run *run, size_t row, size_t rows)
     const struct inc_step *step = run->step;
     const struct inc_norm_step *norm = &step->u.norm;
     run->cpu->norm->layer(rows, step->width, inc_cpu_row(run->batch, step->in[0], row),
-                               inc_cpu_stride(run->batch, step->in[0]), norm->gamma, norm->beta, norm->eps,
-                               inc_cpu_row(run->batch, step->out, row), inc_cpu_stride(run->batch, step->out));
+                          inc_cpu_stride(run->batch, step->in[0]), norm->gamma, norm->beta, norm->eps,
+                          inc_cpu_row(run->batch, step->out, row), inc_cpu_stride(run->batch, step->out));
 }
 
 static void rms_norm_rows(const struct rows_run *run, size_t row, size_t rows)
@@ -32,11 +32,12 @@ static void rms_norm_rows(const struct rows_run *run, size_t row, size_t rows)
     const struct inc_step *step = run->step;
     const struct inc_norm_step *norm = &step->u.norm;
     run->cpu->norm->rms(rows, norm->groups, step->width / norm->groups, inc_cpu_row(run->batch, step->in[0], row),
-                             inc_cpu_stride(run->batch, step->in[0]), norm->gamma, norm->eps,
-                             inc_cpu_row(run->batch, step->out, row), inc_cpu_stride(run->batch, step->out));
+                        inc_cpu_stride(run->batch, step->in[0]), norm->gamma, norm->eps,
+                        inc_cpu_row(run->batch, step->out, row), inc_cpu_stride(run->batch, step->out));
 }
 
-/* y = x * cos + rotate_half(x) * sin: the first half of each head takes -x of the second half, the second x of the first. */
+/* y = x * cos + rotate_half(x) * sin: the first half of each head takes -x of the second half, the second x of the
+ * first. */
 static void rope_rows(const struct rows_run *run, size_t row, size_t rows)
 {
     const struct inc_step *step = run->step;
@@ -71,8 +72,8 @@ static void quantize_rows(const struct rows_run *run, size_t row, size_t rows)
         const float *x = inc_cpu_row(run->batch, step->in[0], t);
         float scale;
         if (step->u.quantize.fixed)
-            run->cpu->quantize->fixed(1, step->width, x, step->width, &step->u.quantize.grid, q, stride - INC_CPU_SCALE_BYTES,
-                                      &scale);
+            run->cpu->quantize->fixed(1, step->width, x, step->width, &step->u.quantize.grid, q,
+                                      stride - INC_CPU_SCALE_BYTES, &scale);
         else
             run->cpu->quantize->rows(1, step->width, x, step->width, q, stride - INC_CPU_SCALE_BYTES, &scale);
         memcpy(q + stride - INC_CPU_SCALE_BYTES, &scale, sizeof scale);
@@ -132,8 +133,9 @@ enum incise_status inc_cpu_gather(struct inc_cpu *cpu, const struct inc_step *st
     int64_t rows = step->u.gather.table.out;
     for (size_t t = 0; t < batch->n_tokens; t++)
         if (ids[t] >= rows || ids[t] < -rows)
-            return inc_fail(cpu->base.ctx, INCISE_ERROR_DATA, "layer '%s': id %d of token %d is outside a table of %lld rows",
-                            step->u.gather.source, ids[t], batch->position[t], (long long)rows);
+            return inc_fail(cpu->base.ctx, INCISE_ERROR_DATA,
+                            "layer '%s': id %d of token %d is outside a table of %lld rows", step->u.gather.source,
+                            ids[t], batch->position[t], (long long)rows);
     inc_cpu_rows(cpu, step, batch);
     return INCISE_OK;
 }

@@ -55,11 +55,21 @@ static void fake_quantize(const struct inc_rowwise_step *step, size_t n, const f
 static void binary(enum inc_op op, size_t n, const float *a, size_t step_a, const float *b, size_t step_b, float *out)
 {
     switch (op) {
-    case INC_OP_ADD: for (size_t i = 0; i < n; i++) out[i] = a[i * step_a] + b[i * step_b]; break;
-    case INC_OP_SUBTRACT: for (size_t i = 0; i < n; i++) out[i] = a[i * step_a] - b[i * step_b]; break;
-    case INC_OP_MULTIPLY: for (size_t i = 0; i < n; i++) out[i] = a[i * step_a] * b[i * step_b]; break;
-    case INC_OP_DIVIDE: for (size_t i = 0; i < n; i++) out[i] = a[i * step_a] / b[i * step_b]; break;
-    case INC_OP_POWER: for (size_t i = 0; i < n; i++) out[i] = powf(a[i * step_a], b[i * step_b]); break;
+    case INC_OP_ADD:
+        for (size_t i = 0; i < n; i++) out[i] = a[i * step_a] + b[i * step_b];
+        break;
+    case INC_OP_SUBTRACT:
+        for (size_t i = 0; i < n; i++) out[i] = a[i * step_a] - b[i * step_b];
+        break;
+    case INC_OP_MULTIPLY:
+        for (size_t i = 0; i < n; i++) out[i] = a[i * step_a] * b[i * step_b];
+        break;
+    case INC_OP_DIVIDE:
+        for (size_t i = 0; i < n; i++) out[i] = a[i * step_a] / b[i * step_b];
+        break;
+    case INC_OP_POWER:
+        for (size_t i = 0; i < n; i++) out[i] = powf(a[i * step_a], b[i * step_b]);
+        break;
     case INC_OP_MINIMUM:
         for (size_t i = 0; i < n; i++) out[i] = b[i * step_b] < a[i * step_a] ? b[i * step_b] : a[i * step_a];
         break;
@@ -80,7 +90,8 @@ static void binary_row(const struct inc_rowwise_step *step, size_t n, const floa
         binary(step->op, n, x, 1, other, wide, out);
 }
 
-void inc_cpu_rowwise_row(const struct inc_cpu *cpu, const struct inc_step *step, const float *x, const float *y, float *out)
+void inc_cpu_rowwise_row(const struct inc_cpu *cpu, const struct inc_step *step, const float *x, const float *y,
+                         float *out)
 {
     const struct inc_rowwise_step *rowwise = &step->u.rowwise;
     size_t n = step->width;

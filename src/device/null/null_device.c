@@ -14,8 +14,8 @@ static size_t null_quantized_row_bytes(const struct inc_device *device, size_t w
     return (width + 127) / 64 * 64;
 }
 
-static enum incise_status null_prepare(struct inc_device *device, const struct inc_step *step, const struct inc_slot *slot,
-                                       struct inc_prepared **prepared)
+static enum incise_status null_prepare(struct inc_device *device, const struct inc_step *step,
+                                       const struct inc_slot *slot, struct inc_prepared **prepared)
 {
     (void)device, (void)step, (void)slot;
     *prepared = NULL;
@@ -27,8 +27,8 @@ static void null_release(struct inc_device *device, struct inc_prepared *prepare
     (void)device, (void)prepared;
 }
 
-static void null_describe(const struct inc_device *device, const struct inc_step *step, const struct inc_prepared *prepared,
-                          struct inc_step_info *info)
+static void null_describe(const struct inc_device *device, const struct inc_step *step,
+                          const struct inc_prepared *prepared, struct inc_step_info *info)
 {
     (void)device, (void)step, (void)prepared;
     *info = (struct inc_step_info){.kernel = "null", .density = 1};
