@@ -72,8 +72,8 @@ static enum incise_status print_changes(const struct tool_global *global, const 
 
 static const struct tool_option convert_table[] = {
     OUTPUT_OPTIONS,
-    OPTION("task", 0, TOOL_TEXT, convert.task, "features",
-           "features: token embeddings, as optimum's feature-extraction"),
+    OPTION("task", 0, TOOL_TEXT, convert.task, "features|embedding",
+           "features: token vectors, as optimum's feature-extraction; embedding: text vectors too"),
 };
 
 static enum incise_status convert_run(const struct tool_global *global, void *block, char **arguments, size_t n)

@@ -45,7 +45,7 @@ struct incise_quantize_options {
 
 struct incise_convert_options {
     size_t struct_size;
-    const char *task; /* "features": the vectors of all tokens */
+    const char *task; /* "features": the vectors of all tokens; "embedding": also those of the texts, as modules.json says */
     int force;
 };
 

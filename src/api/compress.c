@@ -99,10 +99,10 @@ void incise_convert_options_init(struct incise_convert_options *options)
     *options = (struct incise_convert_options){.struct_size = sizeof *options, .task = "features"};
 }
 
-static enum incise_status convert(const struct inc_ctx *ctx, const char *source, struct inc_output *out)
+static enum incise_status convert(const struct inc_ctx *ctx, const char *source, bool embedding, struct inc_output *out)
 {
     struct inc_graph *graph;
-    INC_TRY(inc_hf_read(ctx, source, &graph));
+    INC_TRY(embedding ? inc_hf_read_embedding(ctx, source, &graph) : inc_hf_read(ctx, source, &graph));
     enum incise_status status = write_folder(graph, source, out);
     inc_graph_destroy(graph);
     return status;
@@ -117,11 +117,12 @@ enum incise_status incise_convert(struct incise_engine *engine, const char *sour
     incise_convert_options_init(&defaults);
     if (options == NULL) options = &defaults;
     INC_TRY(check_size(engine, options->struct_size, sizeof *options, "convert"));
-    if (options->task == NULL || strcmp(options->task, "features") != 0)
-        return inc_fail(ctx, INCISE_ERROR_USAGE, "task '%s': only features is known",
+    bool embedding = options->task != NULL && strcmp(options->task, "embedding") == 0;
+    if (options->task == NULL || (!embedding && strcmp(options->task, "features") != 0))
+        return inc_fail(ctx, INCISE_ERROR_USAGE, "task '%s': use features or embedding",
                         options->task != NULL ? options->task : "");
     INC_TRY(inc_output_begin(ctx, path, options->force != 0, &out));
-    enum incise_status status = convert(ctx, source, &out);
+    enum incise_status status = convert(ctx, source, embedding, &out);
     inc_output_discard(&out);
     return status;
 }

@@ -209,9 +209,9 @@ static void what_cannot_work_leaves_nothing(void **state)
     assert_int_equal(incise_prune(engine, bert, in_folder("none"), &options, NULL), INCISE_ERROR_USAGE);
     assert_non_null(strstr(log_text, "incise_prune_options_init"));
     incise_convert_options_init(&convert);
-    convert.task = "embedding";
+    convert.task = "translation";
     assert_int_equal(incise_convert(engine, bert, in_folder("none"), &convert), INCISE_ERROR_USAGE);
-    assert_non_null(strstr(log_text, "task 'embedding'"));
+    assert_non_null(strstr(log_text, "task 'translation'"));
 }
 
 int main(void)

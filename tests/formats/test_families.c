@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/data/tiny/<family>-hf gives the hidden states that transformers computed, op by op and fused; sharded weights;
- * what is refused. */
+ * what is refused; the modules of sentence-transformers. */
 #include "formats/huggingface/huggingface.h"
 
 #include <dirent.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cpu.h"
+#include "base/file.h"
+#include "graph/eval_ref/eval.h"
 #include "support/runner.h"
 
 /* As for the other tiny models (fixture.c): a few hundred float additions per value, three layers. */
@@ -206,6 +210,158 @@ static void bad_shards(void **state)
     assert_int_equal(test_live_allocations(), 0);
 }
 
+/* ---- modules of sentence-transformers ----------------------------------------------------------------------------- */
+
+#define WIDTH 32 /* of modernbert-hf */
+#define OUT 3    /* of the dense layer */
+#define MODULES(activation) \
+    "[{\"type\": \"s.Transformer\", \"path\": \"\"}, {\"type\": \"s.Pooling\", \"path\": \"P\"}," \
+    " {\"type\": \"s.Dense\", \"path\": \"D\"}, {\"type\": \"s." activation "\", \"path\": \"N\"}]"
+#define DENSE "{\"in_features\": 32, \"out_features\": 3}"
+
+static float dense_weight(size_t o, size_t i)
+{
+    return (float)((double)((o * 7 + i * 5) % 11) / 8 - 0.6);
+}
+
+static float dense_bias(size_t o)
+{
+    return 0.25f * (float)o;
+}
+
+static void put_dense(void)
+{
+    static const char header[] = "{\"linear.bias\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]},"
+                                 "\"linear.weight\":{\"dtype\":\"F32\",\"shape\":[3,32],\"data_offsets\":[12,396]}} ";
+    char bytes[8 + sizeof header - 1 + 4 * OUT * (WIDTH + 1)] = {0};
+    float values[OUT * (WIDTH + 1)];
+    for (size_t o = 0; o < OUT; o++) {
+        values[o] = dense_bias(o);
+        for (size_t i = 0; i < WIDTH; i++) values[OUT + o * WIDTH + i] = dense_weight(o, i);
+    }
+    bytes[0] = (char)(sizeof header - 1);
+    memcpy(bytes + 8, header, sizeof header - 1);
+    memcpy(bytes + 8 + sizeof header - 1, values, sizeof values);
+    put("D/model.safetensors", bytes, sizeof bytes);
+}
+
+static void put_modules(const char *modules, const char *mode, const char *dense)
+{
+    char path[512], pooling[128];
+    copy_folder("modernbert-hf", "", "", "");
+    snprintf(path, sizeof path, "%s/P", copy);
+    assert_int_equal(mkdir(path, 0777), 0);
+    snprintf(path, sizeof path, "%s/D", copy);
+    assert_int_equal(mkdir(path, 0777), 0);
+    snprintf(pooling, sizeof pooling, "{\"word_embedding_dimension\": 32, \"pooling_mode_%s\": true}", mode);
+    put("modules.json", modules, strlen(modules));
+    put("P/config.json", pooling, strlen(pooling));
+    put("D/config.json", dense, strlen(dense));
+    put_dense();
+}
+
+static void drop_modules(void)
+{
+    static const char *const names[] = {"P/config.json", "D/config.json", "D/model.safetensors", "P", "D"};
+    char path[512];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "%s/%s", copy, names[i]);
+        remove(path);
+    }
+    empty_folder();
+}
+
+/* One text's vector from its rows, the first `n` of which are real. */
+static void expected_vector(const float *rows, size_t n, int mode, double vector[OUT])
+{
+    double pooled[WIDTH], norm = 0;
+    for (size_t c = 0; c < WIDTH; c++) {
+        double sum = 0, most = (double)rows[c];
+        for (size_t i = 0; i < n; i++) sum += (double)rows[i * WIDTH + c];
+        for (size_t i = 0; i < n; i++) most = fmax(most, (double)rows[i * WIDTH + c]);
+        const double by_mode[] = {sum / (double)n, (double)rows[c], most, sum / sqrt((double)n),
+                                  (double)rows[(n - 1) * WIDTH + c]};
+        pooled[c] = by_mode[mode];
+    }
+    for (size_t o = 0; o < OUT; o++) {
+        double sum = (double)dense_bias(o);
+        for (size_t c = 0; c < WIDTH; c++) sum += pooled[c] * (double)dense_weight(o, c);
+        vector[o] = tanh(sum); /* the default activation */
+        norm += vector[o] * vector[o];
+    }
+    for (size_t o = 0; o < OUT; o++) vector[o] /= sqrt(norm);
+}
+
+static void check_mode(const struct inc_graph *graph, const struct test_inputs *inputs, const float *rows, int mode)
+{
+    static const size_t lengths[] = {16, 3, 11, 1};
+    struct inc_feed feeds[2], wanted = {.value = graph->results[1]->inputs[0]};
+    for (size_t i = 0; i < 2; i++)
+        feeds[i] = (struct inc_feed){.value = &graph->parameters[i]->outputs[0], .tensor = inputs->tensors[i]};
+    assert_string_equal(wanted.value->names[0], "sentence_embedding");
+    assert_int_equal(inc_eval_run(graph, feeds, 2, &wanted, 1), INCISE_OK);
+    assert_int_equal(wanted.tensor.bytes, 4 * OUT * sizeof(float));
+    for (size_t t = 0; t < 4; t++) {
+        double vector[OUT];
+        expected_vector(rows + t * 16 * WIDTH, lengths[t], mode, vector);
+        for (size_t o = 0; o < OUT; o++) {
+            double got = (double)((const float *)wanted.tensor.data)[t * OUT + o];
+            if (!(fabs(got - vector[o]) < 1e-4)) fail_msg("mode %d text %zu: %g, not %g", mode, t, got, vector[o]);
+        }
+    }
+    inc_tensor_release(test_ctx(), &wanted.tensor);
+}
+
+static void modules(void **state)
+{
+    static const char *const modes[] = {"mean_tokens", "cls_token", "max_tokens", "mean_sqrt_len_tokens", "lasttoken"};
+    struct inc_tensor recorded;
+    (void)state;
+    test_fixture_output("modernbert-hf", "4x16", &recorded);
+    for (int m = 0; m < 5; m++) {
+        struct inc_graph *graph;
+        struct test_inputs inputs;
+        put_modules(MODULES("Normalize"), modes[m], DENSE);
+        test_clear_error();
+        if (inc_hf_read_embedding(test_ctx(), copy, &graph) != INCISE_OK) fail_msg("%s", test_last_error());
+        assert_int_equal(inc_graph_verify(graph), INCISE_OK);
+        test_inputs_load(graph, "modernbert-hf", "4x16", &inputs);
+        check_mode(graph, &inputs, recorded.data, m);
+        test_inputs_free(&inputs);
+        inc_graph_destroy(graph);
+        drop_modules();
+    }
+    inc_tensor_release(test_ctx(), &recorded);
+    assert_int_equal(test_live_allocations(), 0);
+}
+
+static void modules_refused(void **state)
+{
+    static const struct {
+        const char *modules, *mode, *dense, *error;
+    } cases[] = {
+        {MODULES("LayerNorm"), "mean_tokens", DENSE, "module 3 's.LayerNorm' in 'N' is not supported"},
+        {MODULES("Pooling\", \"x\": \"") , "mean_tokens", DENSE, "N/config.json"},
+        {MODULES("Normalize"), "weightedmean_tokens", DENSE, "'pooling_mode_weightedmean_tokens' is not supported"},
+        {MODULES("Normalize"), "mean_tokens", "{\"in_features\": 31, \"out_features\": 3}", "in_features 31"},
+        {MODULES("Normalize"), "mean_tokens", "{\"in_features\": 32, \"out_features\": 4}", "shape 4x32"},
+        {"[{\"type\": \"s.Transformer\"}]", "mean_tokens", DENSE, "no pooling"},
+        {"[]", "mean_tokens", DENSE, "no list of 1 to"},
+        {"[7]", "mean_tokens", DENSE, "module 0"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct inc_graph *graph = NULL;
+        put_modules(cases[i].modules, cases[i].mode, cases[i].dense);
+        test_clear_error();
+        enum incise_status status = inc_hf_read_embedding(test_ctx(), copy, &graph);
+        if (status == INCISE_OK || strstr(test_last_error(), cases[i].error) == NULL)
+            fail_msg("case %zu: status %d, '%s'", i, status, test_last_error());
+        drop_modules();
+        assert_int_equal(test_live_allocations(), 0);
+    }
+}
+
 static void memory_failures(void **state)
 {
     static const char *const tried[] = {"gemma3-hf", "mpnet-hf", "roberta-hf"};
@@ -231,6 +387,8 @@ int main(void)
         cmocka_unit_test(agree_with_transformers),
         cmocka_unit_test(refused),
         cmocka_unit_test(bad_shards),
+        cmocka_unit_test(modules),
+        cmocka_unit_test(modules_refused),
         cmocka_unit_test(memory_failures),
     };
     if (mkdtemp(copy) == NULL) return 1;

@@ -109,7 +109,7 @@ struct inc_value *inc_hf_integers(struct inc_hf_builder *b, enum inc_type type, 
     return constant(b, NULL, &tensor, NULL);
 }
 
-static struct inc_value *float_constant(struct inc_hf_builder *b, int rank, float value)
+struct inc_value *inc_hf_number(struct inc_hf_builder *b, int rank, float value)
 {
     struct inc_tensor tensor = {.type = INC_F32, .rank = rank, .data = &value, .bytes = sizeof value};
     for (int i = 0; i < rank; i++) tensor.dims[i] = 1;
@@ -274,14 +274,14 @@ struct inc_value *inc_hf_rms_norm(struct inc_hf_builder *b, const char *path, st
                                   int64_t dim, double eps, double offset)
 {
     const char *format = "__module.%s/aten::%s";
-    struct inc_value *two = float_constant(b, rank, 2.0f), *one = float_constant(b, rank, 1.0f);
+    struct inc_value *two = inc_hf_number(b, rank, 2.0f), *one = inc_hf_number(b, rank, 1.0f);
     struct inc_value *y = inc_hf_op(b, INC_OP_POWER, inc_hf_name(b, format, path, "pow/Power"), 2,
                                     (struct inc_value *[]){x, two});
     struct inc_value *axes = inc_hf_integers(b, INC_I64, 1, (int64_t[]){-1});
     y = inc_hf_op(b, INC_OP_REDUCE_MEAN, inc_hf_name(b, format, path, "mean/ReduceMean"), 2,
                   (struct inc_value *[]){y, axes});
     if (y != NULL) inc_attr_set_bool(y->node, "keep_dims", true);
-    y = inc_hf_add(b, inc_hf_name(b, format, path, "add/Add"), y, float_constant(b, rank, (float)eps));
+    y = inc_hf_add(b, inc_hf_name(b, format, path, "add/Add"), y, inc_hf_number(b, rank, (float)eps));
     y = inc_hf_op(b, INC_OP_SQRT, inc_hf_name(b, format, path, "rsqrt/Sqrt"), 1, &y);
     y = inc_hf_op(b, INC_OP_DIVIDE, inc_hf_name(b, format, path, "rsqrt/Divide"), 2, (struct inc_value *[]){one, y});
     y = inc_hf_op(b, INC_OP_MULTIPLY, inc_hf_name(b, format, path, "mul/Multiply"), 2, (struct inc_value *[]){x, y});
@@ -305,11 +305,11 @@ struct inc_value *inc_hf_first_row(struct inc_hf_builder *b, const char *path, i
 
 struct inc_value *inc_hf_scale(struct inc_hf_builder *b, const char *name, struct inc_value *x, int rank, double scale)
 {
-    struct inc_value *factor = float_constant(b, rank, (float)scale);
+    struct inc_value *factor = inc_hf_number(b, rank, (float)scale);
     return inc_hf_op(b, INC_OP_MULTIPLY, name, 2, (struct inc_value *[]){x, factor});
 }
 
-static struct inc_value *convert(struct inc_hf_builder *b, const char *name, struct inc_value *x, enum inc_type type)
+struct inc_value *inc_hf_convert(struct inc_hf_builder *b, const char *name, struct inc_value *x, enum inc_type type)
 {
     struct inc_value *value = inc_hf_op(b, INC_OP_CONVERT, name, 1, &x);
     if (value != NULL) inc_attr_set_type(value->node, "destination_type", type);
@@ -320,7 +320,7 @@ struct inc_value *inc_hf_embedding(struct inc_hf_builder *b, const char *path, s
                                    int64_t dim)
 {
     struct inc_value *table = matrix(b, path, rows, dim);
-    struct inc_value *narrow = convert(b, inc_hf_name(b, "__module.%s/aten::embedding/Convert", path), ids, INC_I32);
+    struct inc_value *narrow = inc_hf_convert(b, inc_hf_name(b, "__module.%s/aten::embedding/Convert", path), ids, INC_I32);
     struct inc_value *axis = inc_hf_integers(b, INC_I32, -1, (int64_t[]){0});
     return inc_hf_op(b, INC_OP_GATHER, inc_hf_name(b, "__module.%s/aten::embedding/Gather", path), 3,
                      (struct inc_value *[]){table, narrow, axis});
@@ -359,7 +359,7 @@ struct inc_value *inc_hf_positions_from_ids(struct inc_hf_builder *b, const char
     struct inc_value *padding = inc_hf_integers(b, INC_I64, -1, &pad);
     struct inc_value *real = inc_hf_op(b, INC_OP_NOT_EQUAL, inc_hf_name(b, format, path, "ne/NotEqual"), 2,
                                        (struct inc_value *[]){ids, padding});
-    real = convert(b, inc_hf_name(b, format, path, "to/Convert"), real, INC_I64);
+    real = inc_hf_convert(b, inc_hf_name(b, format, path, "to/Convert"), real, INC_I64);
     struct inc_value *axis = inc_hf_integers(b, INC_I64, -1, (int64_t[]){1});
     struct inc_value *x = inc_hf_op(b, INC_OP_CUM_SUM, inc_hf_name(b, format, path, "cumsum/CumSum"), 2,
                                     (struct inc_value *[]){real, axis});
@@ -388,12 +388,12 @@ struct inc_value *inc_hf_padding_mask(struct inc_hf_builder *b, struct inc_value
         inc_hf_op(b, INC_OP_BROADCAST, "aten::expand/Broadcast", 2, (struct inc_value *[]){wide, target});
     if (full == NULL) return NULL;
     fail(b, inc_attr_set_string(b->graph, full->node, "mode", "bidirectional"));
-    struct inc_value *kept = convert(b, "aten::to/Convert_1", full, INC_F32);
-    struct inc_value *one = float_constant(b, 4, 1.0f);
+    struct inc_value *kept = inc_hf_convert(b, "aten::to/Convert_1", full, INC_F32);
+    struct inc_value *one = inc_hf_number(b, 4, 1.0f);
     struct inc_value *inverted =
         inc_hf_op(b, INC_OP_SUBTRACT, "aten::sub/Subtract", 2, (struct inc_value *[]){one, kept});
-    struct inc_value *masked = convert(b, "aten::to/Convert_2", inverted, INC_BOOL);
-    struct inc_value *lowest = float_constant(b, 0, -FLT_MAX);
+    struct inc_value *masked = inc_hf_convert(b, "aten::to/Convert_2", inverted, INC_BOOL);
+    struct inc_value *lowest = inc_hf_number(b, 0, -FLT_MAX);
     return inc_hf_op(b, INC_OP_SELECT, "aten::masked_fill/Select", 3, (struct inc_value *[]){masked, lowest, inverted});
 }
 
@@ -413,7 +413,7 @@ static struct inc_value *swap_heads(struct inc_hf_builder *b, const char *name, 
 }
 
 /* 0..S-1 [S] */
-static struct inc_value *range(struct inc_hf_builder *b, const char *name, struct inc_value *shape)
+struct inc_value *inc_hf_range(struct inc_hf_builder *b, const char *name, struct inc_value *shape)
 {
     const int64_t zero = 0, one = 1;
     struct inc_value *inputs[3];
@@ -428,7 +428,7 @@ static struct inc_value *range(struct inc_hf_builder *b, const char *name, struc
 struct inc_value *inc_hf_band_mask(struct inc_hf_builder *b, struct inc_value *shape, struct inc_value *padding,
                                    bool causal, int64_t window)
 {
-    struct inc_value *count = range(b, NULL, shape), *seen = NULL;
+    struct inc_value *count = inc_hf_range(b, NULL, shape), *seen = NULL;
     struct inc_value *keys = inc_hf_integers(b, INC_I64, 3, (int64_t[]){0, 1, 2});
     struct inc_value *queries = inc_hf_integers(b, INC_I64, 3, (int64_t[]){0, 1, 3});
     keys = inc_hf_op(b, INC_OP_UNSQUEEZE, NULL, 2, (struct inc_value *[]){count, keys});
@@ -441,7 +441,7 @@ struct inc_value *inc_hf_band_mask(struct inc_hf_builder *b, struct inc_value *s
         struct inc_value *near = inc_hf_op(b, INC_OP_LESS, NULL, 2, (struct inc_value *[]){apart, limit});
         seen = seen == NULL ? near : inc_hf_op(b, INC_OP_LOGICAL_AND, NULL, 2, (struct inc_value *[]){seen, near});
     }
-    struct inc_value *lowest = float_constant(b, 0, -FLT_MAX);
+    struct inc_value *lowest = inc_hf_number(b, 0, -FLT_MAX);
     return inc_hf_op(b, INC_OP_SELECT, NULL, 3, (struct inc_value *[]){seen, padding, lowest});
 }
 
@@ -475,7 +475,7 @@ struct inc_value *inc_hf_sdpa(struct inc_hf_builder *b, const char *path, struct
                               struct inc_value *mask, int64_t heads, int64_t head_dim, double scale)
 {
     struct inc_value *inputs[5] = {qkv[0], qkv[1], qkv[2], mask, NULL};
-    if (scale != 0) inputs[4] = float_constant(b, 0, (float)scale);
+    if (scale != 0) inputs[4] = inc_hf_number(b, 0, (float)scale);
     struct inc_value *mixed =
         inc_hf_op(b, INC_OP_SDPA, numbered(b, path, "scaled_dot_product_attention/ScaledDotProductAttention", 0),
                   scale != 0 ? 5 : 4, inputs);
@@ -539,7 +539,7 @@ struct inc_value *inc_hf_relative_bias(struct inc_hf_builder *b, const char *pat
                                        int64_t heads)
 {
     const int64_t far = FARTHEST, nearest = -FARTHEST, one = 1;
-    struct inc_value *table = distance_table(b, path, heads), *count = range(b, NULL, shape);
+    struct inc_value *table = distance_table(b, path, heads), *count = inc_hf_range(b, NULL, shape);
     struct inc_value *x = inc_hf_op(b, INC_OP_SUBTRACT, NULL, 2,
                                     (struct inc_value *[]){unsqueeze(b, NULL, count, 0), unsqueeze(b, NULL, count, 1)});
     struct inc_value *bound = inc_hf_integers(b, INC_I64, -1, &nearest);
@@ -578,9 +578,9 @@ struct inc_hf_rope inc_hf_rope_tables(struct inc_hf_builder *b, const char *path
     struct inc_hf_rope rope = {.head_dim = head_dim};
     struct inc_value *factors = frequencies(b, path, head_dim, theta);
     struct inc_value *axes = inc_hf_integers(b, INC_I64, 2, (int64_t[]){0, 1});
-    struct inc_value *x = range(b, inc_hf_name(b, "__module.%s/aten::arange/Range", path), shape);
+    struct inc_value *x = inc_hf_range(b, inc_hf_name(b, "__module.%s/aten::arange/Range", path), shape);
     x = inc_hf_op(b, INC_OP_UNSQUEEZE, numbered(b, path, "unsqueeze/Unsqueeze", 2), 2, (struct inc_value *[]){x, axes});
-    x = convert(b, numbered(b, path, "to/Convert", 3), x, INC_F32);
+    x = inc_hf_convert(b, numbered(b, path, "to/Convert", 3), x, INC_F32);
     x = inc_hf_op(b, INC_OP_MATMUL, numbered(b, path, "matmul/MatMul", 0), 2, (struct inc_value *[]){factors, x});
     struct inc_value *order = inc_hf_integers(b, INC_I32, 3, (int64_t[]){0, 2, 1});
     x = inc_hf_op(b, INC_OP_TRANSPOSE, numbered(b, path, "transpose/Transpose", 0), 2, (struct inc_value *[]){x, order});

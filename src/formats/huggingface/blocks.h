@@ -42,6 +42,11 @@ struct inc_value *inc_hf_weight(struct inc_hf_builder *b, const char *name, int 
                                 int shaped_rank, const int64_t *shaped);
 /* A constant list of `n` integers (type i64 or i32), a scalar for n = -1. */
 struct inc_value *inc_hf_integers(struct inc_hf_builder *b, enum inc_type type, int n, const int64_t *values);
+/* A constant f32 of `rank` axes of size 1. */
+struct inc_value *inc_hf_number(struct inc_hf_builder *b, int rank, float value);
+struct inc_value *inc_hf_convert(struct inc_hf_builder *b, const char *name, struct inc_value *x, enum inc_type type);
+/* 0..S-1 [S] for `shape` [B,S] */
+struct inc_value *inc_hf_range(struct inc_hf_builder *b, const char *name, struct inc_value *shape);
 struct inc_value *inc_hf_op(struct inc_hf_builder *b, enum inc_op op, const char *name, uint32_t n_inputs,
                             struct inc_value *const *inputs);
 struct inc_value *inc_hf_add(struct inc_hf_builder *b, const char *name, struct inc_value *x, struct inc_value *y);

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "formats/huggingface/blocks.h"
+#include "formats/huggingface/modules.h"
 
 #define MAX_CONFIG (16 << 20)
 #define MAX_PATH 4096
@@ -80,7 +81,7 @@ static enum incise_status check_unused(const struct inc_hf_builder *b, const str
 }
 
 static enum incise_status build(struct inc_hf_builder *b, const struct inc_hf_family *family,
-                                const struct inc_json *config)
+                                const struct inc_json *config, const char *folder, bool embedding)
 {
     INC_TRY(inc_graph_create(b->ctx, &b->graph));
     find_prefix(b, family);
@@ -89,17 +90,18 @@ static enum incise_status build(struct inc_hf_builder *b, const struct inc_hf_fa
     b->graph->source = inc_hf_name(b, "%.400s", b->weights.label);
     INC_TRY(family->build(b, config));
     INC_TRY(check_unused(b, family));
+    if (embedding) INC_TRY(inc_hf_append_modules(b, folder));
     return inc_graph_infer(b->graph);
 }
 
 static enum incise_status read_model(const struct inc_ctx *ctx, const char *folder, const struct inc_json *config,
-                                     struct inc_graph **graph)
+                                     bool embedding, struct inc_graph **graph)
 {
     const struct inc_hf_family *family = NULL;
     struct inc_hf_builder b = {.ctx = ctx};
     INC_TRY(find_family(config, &family));
     enum incise_status status = inc_hf_weights_open(ctx, folder, &b.weights);
-    if (status == INCISE_OK) status = build(&b, family, config);
+    if (status == INCISE_OK) status = build(&b, family, config, folder, embedding);
     inc_hf_weights_release(&b.weights);
     if (status == INCISE_OK)
         *graph = b.graph;
@@ -108,16 +110,27 @@ static enum incise_status read_model(const struct inc_ctx *ctx, const char *fold
     return status;
 }
 
-enum incise_status inc_hf_read(const struct inc_ctx *ctx, const char *folder, struct inc_graph **graph)
+static enum incise_status read_folder(const struct inc_ctx *ctx, const char *folder, bool embedding,
+                                      struct inc_graph **graph)
 {
     char config_path[MAX_PATH];
     struct inc_json config;
     *graph = NULL;
     INC_TRY(make_path(ctx, folder, "config.json", config_path));
     INC_TRY(inc_json_read(ctx, config_path, MAX_CONFIG, &config));
-    enum incise_status status = read_model(ctx, folder, &config, graph);
+    enum incise_status status = read_model(ctx, folder, &config, embedding, graph);
     inc_json_release(&config);
     return status;
+}
+
+enum incise_status inc_hf_read(const struct inc_ctx *ctx, const char *folder, struct inc_graph **graph)
+{
+    return read_folder(ctx, folder, false, graph);
+}
+
+enum incise_status inc_hf_read_embedding(const struct inc_ctx *ctx, const char *folder, struct inc_graph **graph)
+{
+    return read_folder(ctx, folder, true, graph);
 }
 
 enum incise_status inc_hf_copy_sidecars(const char *folder, struct inc_output *out)

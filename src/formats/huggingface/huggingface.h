@@ -14,6 +14,11 @@
 enum incise_status inc_hf_read(const struct inc_ctx *ctx, const char *folder, struct inc_graph **graph)
     __attribute__((warn_unused_result));
 
+/* The same with what modules.json says behind it: Pooling, Dense, Normalize make the second output sentence_embedding
+ * [?,width]. */
+enum incise_status inc_hf_read_embedding(const struct inc_ctx *ctx, const char *folder, struct inc_graph **graph)
+    __attribute__((warn_unused_result));
+
 /* Copies what belongs to a model but is no weight (tokenizer, configuration, pooling) from `folder` into the output,
  * as far as it is there. */
 enum incise_status inc_hf_copy_sidecars(const char *folder, struct inc_output *out) __attribute__((warn_unused_result));
