@@ -139,7 +139,7 @@ static void test_linear_time(void **state)
 {
     static const char *const units[] = {"a", "ab", " ", "\xe2\x96\x81", "\n", "\n ", "<", "<bol", "\xe4\xb8\xad", "'",
                                         "\xc2\xa0"};
-    size_t size = (size_t)1 << 20;
+    size_t size = (size_t)1 << 18; /* quadratic time would be minutes */
     char *text = malloc(size);
     struct inc_ids ids;
     (void)state;
@@ -153,7 +153,7 @@ static void test_linear_time(void **state)
             double start = seconds();
             assert_int_equal(inc_tokenizer_encode(t, text, length, 0, &ids), INCISE_OK);
             double taken = seconds() - start;
-            if (taken > 2.0) fail_msg("%s: 1 MB of '%s' takes %.2f s", names[i], units[k], taken);
+            if (taken > 1.0) fail_msg("%s: 256 kB of '%s' takes %.2f s", names[i], units[k], taken);
         }
         inc_tokenizer_destroy(t);
     }
