@@ -140,7 +140,7 @@ static enum incise_status compare(struct benchmark *b)
     enum incise_status status = INCISE_OK;
     if (b->texts.n == 0 || b->n < 2) return INCISE_OK;
     size_t width = incise_embedder_width(b->contestants[0].embedder);
-    float *base = texts_embed(b->contestants[0].embedder, &b->texts, b->contestants[0].path, &status);
+    float *base = texts_embed(b->contestants[0].embedder, &b->texts, NULL, b->contestants[0].path, &status);
     for (size_t i = 1; i < b->n && status == INCISE_OK; i++) {
         struct contestant *c = &b->contestants[i];
         if (incise_embedder_width(c->embedder) != width) {
@@ -148,7 +148,7 @@ static enum incise_status compare(struct benchmark *b)
                                b->contestants[0].path, width, c->path, incise_embedder_width(c->embedder));
             break;
         }
-        float *vectors = texts_embed(c->embedder, &b->texts, c->path, &status);
+        float *vectors = texts_embed(c->embedder, &b->texts, NULL, c->path, &status);
         if (status == INCISE_OK)
             status = incise_fidelity_measure(b->engine, base, vectors, b->texts.n, width, 0, &c->fidelity);
         c->compared = status == INCISE_OK;

@@ -18,6 +18,7 @@ struct embed_options {
     int from;
     bool force;
     const char *tokenizer;
+    const char *prompt;
     const char *pooling;
     int normalize; /* 0 on, 1 off */
     long dimensions;
@@ -38,7 +39,9 @@ static const struct tool_option options_table[] = {
         "form of the texts: jsonl has a `text`, of tsv the first column is taken (default: by the name, else lines)"),
     OPTION("tokenizer", 0, TOOL_TEXT, tokenizer, "PATH",
            "tokenizer.json, vocab.txt or their folder (default: beside the model)"),
-    OPTION("pooling", 0, TOOL_TEXT, pooling, "mean|cls|last|max",
+    OPTION("prompt", 0, TOOL_TEXT, prompt, "query|document|NAME",
+           "what config_sentence_transformers.json beside the model writes before each text of that kind"),
+    OPTION("pooling", 0, TOOL_TEXT, pooling, "mean|cls|last|max|mean_sqrt_len",
            "default: as 1_Pooling beside the model says, else mean"),
     OPTION("normalize", 0, TOOL_CHOICE, normalize, "on|off", "vectors of length 1 (default: on)"),
     OPTION("dimensions", 0, TOOL_INT, dimensions, "N", "keep the first N numbers of each vector"),
@@ -49,6 +52,7 @@ static const struct tool_option options_table[] = {
 struct embed_job {
     struct incise_engine *engine;
     struct incise_embedder *embedder;
+    const char *prompt;
     struct sink sink;
     enum embed_form form;
     struct incise_embed_stats total;
@@ -71,9 +75,13 @@ static enum incise_status embed_chunk(struct embed_job *job, const struct texts 
 {
     struct incise_embed_stats stats;
     size_t width = incise_embedder_width(job->embedder);
-    enum incise_status status = incise_embedder_run(job->embedder, (const char *const *)texts->items + first,
-                                                    texts->lengths + first, n, vectors, &stats);
-    if (status != INCISE_OK) return tool_fail(status, "texts %zu to %zu failed", job->texts, job->texts + n - 1);
+    struct incise_text_batch batch = {.texts = (const char *const *)texts->items + first,
+                                      .lengths = texts->lengths + first,
+                                      .n = n,
+                                      .prompt = job->prompt,
+                                      .first = job->texts};
+    enum incise_status status = incise_embedder_run(job->embedder, &batch, vectors, &stats);
+    if (status != INCISE_OK) return status;
     if (job->form != FORM_JSONL) status = sink_write(&job->sink, vectors, n * width * sizeof *vectors);
     for (size_t i = 0; i < n && status == INCISE_OK && job->form == FORM_JSONL; i++)
         status = write_json(&job->sink, job->texts + i, vectors + i * width, width);
@@ -129,7 +137,10 @@ static enum incise_status create_embedder(const struct tool_global *global, stru
     options.normalize = given->normalize == 0;
     options.dimensions = (size_t)given->dimensions;
     options.max_length = (size_t)given->max_length;
-    return incise_embedder_create(job->engine, model, &options, &job->embedder);
+    job->prompt = given->prompt;
+    enum incise_status status = incise_embedder_create(job->engine, model, &options, &job->embedder);
+    const char *prompt; /* an unknown name is told before any text is read */
+    return status == INCISE_OK ? incise_embedder_prompt(job->embedder, given->prompt, &prompt) : status;
 }
 
 static enum embed_form choose_form(const struct embed_options *options)

@@ -55,6 +55,7 @@ static enum incise_status embed_side(struct evaluation *evaluation, const struct
 {
     static const char *const what[2][PARTS] = {{"base: texts", "base: queries", "base: documents"},
                                                {"texts", "queries", "documents"}};
+    static const char *const prompt[PARTS] = {NULL, "query", "document"};
     struct incise_embed_options options;
     struct incise_embedder *embedder = NULL;
     incise_embed_options_init(&options);
@@ -65,7 +66,8 @@ static enum incise_status embed_side(struct evaluation *evaluation, const struct
     enum incise_status status = incise_embedder_create(evaluation->engine, model, &options, &embedder);
     for (int part = 0; part < PARTS && status == INCISE_OK; part++) {
         const struct texts *texts = part_of(evaluation, part);
-        if (texts->n > 0) evaluation->vectors[side][part] = texts_embed(embedder, texts, what[side][part], &status);
+        if (texts->n == 0) continue;
+        evaluation->vectors[side][part] = texts_embed(embedder, texts, prompt[part], what[side][part], &status);
     }
     if (status == INCISE_OK) evaluation->width[side] = incise_embedder_width(embedder);
     incise_embedder_destroy(embedder);

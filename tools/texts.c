@@ -213,17 +213,20 @@ void text_pairs_release(struct text_pairs *pairs)
 
 /* ---- vectors --------------------------------------------------------------------------------------------------- */
 
-float *texts_embed(struct incise_embedder *embedder, const struct texts *texts, const char *what,
+float *texts_embed(struct incise_embedder *embedder, const struct texts *texts, const char *prompt, const char *what,
                    enum incise_status *status)
 {
     size_t width = incise_embedder_width(embedder);
     float *vectors = tool_alloc(texts->n, width * sizeof *vectors);
     *status = vectors == NULL ? INCISE_ERROR_MEMORY : INCISE_OK;
     for (size_t i = 0; i < texts->n && *status == INCISE_OK; i += CHUNK) {
-        size_t n = texts->n - i < CHUNK ? texts->n - i : CHUNK;
+        struct incise_text_batch batch = {.texts = (const char *const *)texts->items + i,
+                                          .lengths = texts->lengths + i,
+                                          .n = texts->n - i < CHUNK ? texts->n - i : CHUNK,
+                                          .prompt = prompt,
+                                          .first = i};
         tool_progress(what, i, texts->n, "");
-        *status = incise_embedder_run(embedder, (const char *const *)texts->items + i, texts->lengths + i, n,
-                                      vectors + i * width, NULL);
+        *status = incise_embedder_run(embedder, &batch, vectors + i * width, NULL);
     }
     if (*status == INCISE_OK) {
         tool_progress(what, texts->n, texts->n, "");

@@ -41,8 +41,9 @@ struct text_pairs {
 enum incise_status text_pairs_load(const char *path, struct text_pairs *pairs);
 void text_pairs_release(struct text_pairs *pairs);
 
-/* Vectors of all texts, n x width, with progress; free them. NULL when it failed, with *status. */
-float *texts_embed(struct incise_embedder *embedder, const struct texts *texts, const char *what,
+/* Vectors of all texts behind the prompt of that name (NULL: the model's default), n x width, with progress; free them.
+ * NULL when it failed, with *status. */
+float *texts_embed(struct incise_embedder *embedder, const struct texts *texts, const char *prompt, const char *what,
                    enum incise_status *status);
 
 #endif

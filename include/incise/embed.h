@@ -15,8 +15,8 @@ struct incise_embed_options {
     size_t struct_size;
     enum incise_compute compute;
     const char *tokenizer; /* tokenizer.json, vocab.txt or a folder with one; NULL: beside the model */
-    const char *pooling;   /* "mean", "cls", "last" or "max"; NULL: as 1_Pooling beside the model says, else the mean,
-                            * with   a warning */
+    const char *pooling;   /* "mean", "cls", "last", "max" or "mean_sqrt_len" (the sum over the root of the number);
+                            * NULL: as 1_Pooling beside the model says, else the mean, with a warning */
     int normalize;         /* 1 (default): vectors of length 1 */
     size_t max_length;     /* tokens per text, longer ones are cut; 0: as sentence_bert_config.json, the tokenizer or
                             * config.json beside the model says, else 512 */
@@ -24,9 +24,20 @@ struct incise_embed_options {
     size_t batch_tokens;   /* tokens that run together; 0: 4096. Speed only: vectors do not depend on it */
 };
 
+/* Texts to embed in one call. */
+struct incise_text_batch {
+    const char *const *texts; /* UTF-8; an empty text is one, as what its special tokens give */
+    const size_t *lengths;    /* bytes of each; NULL: they end at a NUL */
+    size_t n;
+    const char *prompt; /* the name of what is written before each text, see incise_embedder_prompt; NULL: the default */
+    size_t first;       /* what texts[0] is called in messages: "text 0" */
+};
+
 struct incise_embed_stats {
-    size_t tokens;    /* with special tokens, after cutting */
-    size_t truncated; /* texts that were cut */
+    size_t tokens;    /* with prompts and special tokens, after cutting */
+    size_t truncated; /* texts that were cut; if there are any: */
+    size_t first_cut; /* index of the first of them */
+    size_t longest_cut, longest_tokens; /* index of the one with the most bytes, and its tokens before cutting */
     double tokenize_seconds;
     double run_seconds;
 };
@@ -50,12 +61,19 @@ INCISE_API size_t incise_embedder_width(const struct incise_embedder *embedder);
 /* Owned by the embedder. */
 INCISE_API struct incise_model *incise_embedder_model(struct incise_embedder *embedder);
 
-/* Writes the vector of texts[i] (lengths[i] bytes of UTF-8) to out[i * width]. A text's vector is the same bits
- * whatever it is embedded with. INCISE_ERROR_DATA names a text that is not UTF-8, or whose vector is not finite or
- * cannot be normalized. `stats` may be NULL. Several threads may call it at the same time. */
+/* The prompt called `name` that the model's config_sentence_transformers.json has; it belongs to the embedder. Every
+ * model has "query" and "document", "" where its file does not say ("passage" and "corpus" stand in for "document", as
+ * in sentence-transformers). NULL: the one of `default_prompt_name`, else "". INCISE_ERROR_USAGE for another name; the
+ * message lists those it has. */
+INCISE_API INCISE_CHECK enum incise_status incise_embedder_prompt(const struct incise_embedder *embedder,
+                                                                  const char *name, const char **prompt);
+
+/* Writes the vector of batch->texts[i] to out[i * width]. A text's vector is the same bits whatever it is embedded
+ * with. INCISE_ERROR_DATA names a text that is not UTF-8, that has no token, or whose vector is not finite or of length
+ * zero. `stats` may be NULL. Several threads may call it at the same time. */
 INCISE_API INCISE_CHECK enum incise_status incise_embedder_run(struct incise_embedder *embedder,
-                                                               const char *const *texts, const size_t *lengths,
-                                                               size_t n, float *out, struct incise_embed_stats *stats);
+                                                               const struct incise_text_batch *batch, float *out,
+                                                               struct incise_embed_stats *stats);
 
 #ifdef __cplusplus
 }

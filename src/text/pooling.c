@@ -19,6 +19,7 @@ static const struct {
     {"cls", "pooling_mode_cls_token", INC_POOLING_CLS},
     {"last", "pooling_mode_lasttoken", INC_POOLING_LAST},
     {"max", "pooling_mode_max_tokens", INC_POOLING_MAX},
+    {"mean_sqrt_len", "pooling_mode_mean_sqrt_len_tokens", INC_POOLING_MEAN_SQRT_LEN},
 };
 #define N_MODES (sizeof modes / sizeof *modes)
 
@@ -86,16 +87,17 @@ bool inc_pooling_parse(const char *name, enum inc_pooling_mode *mode)
 void inc_pooling_apply(enum inc_pooling_mode mode, const float *rows, size_t n, size_t width, double *vector)
 {
     const float *first = mode == INC_POOLING_LAST ? rows + (n - 1) * width : rows;
+    double divisor = mode == INC_POOLING_MEAN ? (double)n : sqrt((double)n);
     for (size_t k = 0; k < width; k++) vector[k] = (double)first[k];
     if (mode == INC_POOLING_CLS || mode == INC_POOLING_LAST) return;
     for (size_t i = 1; i < n; i++)
         for (size_t k = 0; k < width; k++) {
             double value = (double)rows[i * width + k];
-            if (mode == INC_POOLING_MEAN)
+            if (mode != INC_POOLING_MAX)
                 vector[k] += value;
             else if (isnan(value) || value > vector[k]) /* NaN stays */
                 vector[k] = value;
         }
-    if (mode == INC_POOLING_MEAN)
-        for (size_t k = 0; k < width; k++) vector[k] /= (double)n;
+    if (mode == INC_POOLING_MAX) return;
+    for (size_t k = 0; k < width; k++) vector[k] /= divisor;
 }

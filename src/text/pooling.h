@@ -5,7 +5,13 @@
 
 #include "base/context.h"
 
-enum inc_pooling_mode { INC_POOLING_MEAN, INC_POOLING_CLS, INC_POOLING_LAST, INC_POOLING_MAX };
+enum inc_pooling_mode {
+    INC_POOLING_MEAN,
+    INC_POOLING_CLS,
+    INC_POOLING_LAST,
+    INC_POOLING_MAX,
+    INC_POOLING_MEAN_SQRT_LEN /* the sum over the square root of the number */
+};
 
 struct inc_pooling {
     enum inc_pooling_mode mode;
@@ -17,7 +23,7 @@ struct inc_pooling {
  * other than these, or several at once, is INCISE_ERROR_DATA. */
 enum incise_status inc_pooling_load(const struct inc_ctx *ctx, const char *folder, struct inc_pooling *pooling,
                                     bool *found) __attribute__((warn_unused_result));
-/* "mean", "cls", "last", "max". */
+/* "mean", "cls", "last", "max", "mean_sqrt_len". */
 const char *inc_pooling_name(enum inc_pooling_mode mode);
 bool inc_pooling_parse(const char *name, enum inc_pooling_mode *mode);
 

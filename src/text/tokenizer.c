@@ -381,6 +381,11 @@ size_t inc_tokenizer_max_tokens(const struct inc_tokenizer *tokenizer)
     return tokenizer->max_tokens;
 }
 
+size_t inc_tokenizer_suffix(const struct inc_tokenizer *tokenizer)
+{
+    return tokenizer->n_suffix;
+}
+
 int32_t inc_tokenizer_pad_id(const struct inc_tokenizer *tokenizer)
 {
     return tokenizer->pad_id;

@@ -54,6 +54,7 @@ enum incise_status inc_tokenizer_encode(const struct inc_tokenizer *tokenizer, c
 
 size_t inc_tokenizer_vocab_size(const struct inc_tokenizer *tokenizer);  /* highest id + 1 */
 size_t inc_tokenizer_max_tokens(const struct inc_tokenizer *tokenizer);  /* of the truncation section; 0: none */
+size_t inc_tokenizer_suffix(const struct inc_tokenizer *tokenizer);      /* special tokens behind every text */
 int32_t inc_tokenizer_pad_id(const struct inc_tokenizer *tokenizer);     /* of the padding section; 0 without one */
 
 #endif

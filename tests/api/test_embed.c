@@ -70,9 +70,8 @@ static enum incise_status create(const struct incise_embed_options *options, str
 
 static void run(struct incise_embedder *embedder, const char *const *given, size_t n, float *out)
 {
-    size_t lengths[TEXTS];
-    for (size_t i = 0; i < n; i++) lengths[i] = strlen(given[i]);
-    assert_int_equal(incise_embedder_run(embedder, given, lengths, n, out, NULL), INCISE_OK);
+    struct incise_text_batch batch = {.texts = given, .n = n};
+    assert_int_equal(incise_embedder_run(embedder, &batch, out, NULL), INCISE_OK);
 }
 
 /* Token vectors of one text, from a session; the number of tokens is returned. */
@@ -115,14 +114,15 @@ static double pooled(const char *pooling, const float *rows, size_t n, size_t k)
     }
     if (strcmp(pooling, "cls") == 0) return (double)rows[k];
     if (strcmp(pooling, "last") == 0) return (double)rows[(n - 1) * WIDTH + k];
+    if (strcmp(pooling, "mean_sqrt_len") == 0) return sum / sqrt((double)n);
     return strcmp(pooling, "max") == 0 ? best : sum / (double)n;
 }
 
 static void test_pooling(void **state)
 {
-    static const char *const poolings[] = {"mean", "cls", "last", "max"};
+    static const char *const poolings[] = {"mean", "cls", "last", "max", "mean_sqrt_len"};
     (void)state;
-    for (int p = 0; p < 4; p++)
+    for (int p = 0; p < 5; p++)
         for (int normalize = 0; normalize < 2; normalize++) {
             struct incise_embed_options options = default_options();
             struct incise_embedder *embedder;
@@ -155,10 +155,9 @@ struct job {
 static void *run_job(void *arg)
 {
     struct job *job = arg;
-    size_t lengths[TEXTS];
-    for (size_t i = 0; i < TEXTS; i++) lengths[i] = strlen(texts[i]);
+    struct incise_text_batch batch = {.texts = texts, .n = TEXTS};
     for (int i = 0; i < 5; i++)
-        if (incise_embedder_run(job->embedder, texts, lengths, TEXTS, job->vectors, NULL) != INCISE_OK) return arg;
+        if (incise_embedder_run(job->embedder, &batch, job->vectors, NULL) != INCISE_OK) return arg;
     return NULL;
 }
 
@@ -196,19 +195,145 @@ static void test_lengths(void **state)
     struct incise_embed_options options = default_options();
     struct incise_embedder *embedder;
     struct incise_embed_stats stats;
-    const char *long_text = "a b c d e f g h i j k l m n o p q r s t u v w x y z 0 1 2 3 4 5 6 7 8 9";
-    const size_t lengths[] = {strlen(long_text), 1};
-    const char *const both[] = {long_text, "a"};
-    float vectors[2 * WIDTH];
+    const char *const given[] = {"a", "a b c d e f g h i j", "a b c d e f g h i j k l m n o p q r s t u v w x y z",
+                                 "b c"};
+    struct incise_text_batch batch = {.texts = given, .n = 4};
+    float vectors[4 * WIDTH];
     (void)state;
     options.max_length = 10;
     assert_int_equal(create(&options, &embedder), INCISE_OK);
-    assert_int_equal(incise_embedder_run(embedder, both, lengths, 2, vectors, &stats), INCISE_OK);
-    assert_int_equal(stats.tokens, 10 + 3);
-    assert_int_equal(stats.truncated, 1);
-    assert_int_equal(incise_embedder_run(embedder, both, lengths, 0, vectors, &stats), INCISE_OK);
+    assert_int_equal(incise_embedder_run(embedder, &batch, vectors, &stats), INCISE_OK);
+    assert_int_equal(stats.tokens, 3 + 10 + 10 + 4);
+    assert_int_equal(stats.truncated, 2);
+    assert_int_equal(stats.first_cut, 1);
+    assert_int_equal(stats.longest_cut, 2);
+    assert_int_equal(stats.longest_tokens, 26 + 2);
+    batch.lengths = (size_t[]){1, 3, 3, 3}; /* only these bytes count */
+    assert_int_equal(incise_embedder_run(embedder, &batch, vectors, &stats), INCISE_OK);
+    assert_int_equal(stats.tokens, 3 + 4 + 4 + 4);
+    assert_int_equal(stats.truncated, 0);
+    assert_memory_equal(vectors + WIDTH, vectors + 2 * WIDTH, WIDTH * sizeof(float));
+    batch.n = 0;
+    assert_int_equal(incise_embedder_run(embedder, &batch, vectors, &stats), INCISE_OK);
     assert_int_equal(stats.tokens, 0);
     incise_embedder_destroy(embedder);
+}
+
+/* A copy of the tiny IR in a folder of its own, with the files that decide about prompts. */
+static const char *model_with(const char *prompts, const char *pooling)
+{
+    static char folder[] = "prompts.model";
+    char command[1024];
+    snprintf(command, sizeof command, "rm -rf %s && mkdir -p %s/1_Pooling && cp %s/openvino_model.* %s", folder, folder,
+             test_fixture_path("bert", NULL), folder);
+    assert_int_equal(system(command), 0);
+    const char *const files[][2] = {{"config_sentence_transformers.json", prompts}, {"1_Pooling/config.json", pooling}};
+    for (int i = 0; i < 2; i++) {
+        char path[256];
+        snprintf(path, sizeof path, "%s/%s", folder, files[i][0]);
+        FILE *file = fopen(path, "w");
+        assert_non_null(file);
+        fputs(files[i][1], file);
+        fclose(file);
+    }
+    return folder;
+}
+
+static void remove_model(const char *folder)
+{
+    char command[256];
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
+static const char prompts[] = "{\"prompts\": {\"query\": \"run fast: \", \"passage\": \"the model \", \"empty\": null},"
+                              " \"default_prompt_name\": \"query\"}";
+static const char mean_pooling[] = "{\"pooling_mode_mean_tokens\": true}";
+
+/* A prompt is text before the text. */
+static void test_prompts(void **state)
+{
+    static const char *const cases[][2] = {{"query", "run fast: small"},
+                                           {NULL, "run fast: small"},
+                                           {"passage", "the model small"},
+                                           {"document", "the model small"},
+                                           {"empty", "small"}};
+    const char *folder = model_with(prompts, mean_pooling), *prompt = NULL;
+    struct incise_embed_options options = default_options();
+    struct incise_embedder *embedder;
+    struct incise_text_batch batch = {.texts = (const char *const[]){"small"}, .n = 1};
+    float given[WIDTH], wanted[WIDTH];
+    (void)state;
+    assert_int_equal(incise_embedder_create(engine, folder, &options, &embedder), INCISE_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        batch.prompt = cases[i][0];
+        assert_int_equal(incise_embedder_run(embedder, &batch, given, NULL), INCISE_OK);
+        struct incise_text_batch joined = {.texts = &cases[i][1], .n = 1, .prompt = "empty"};
+        assert_int_equal(incise_embedder_run(embedder, &joined, wanted, NULL), INCISE_OK);
+        assert_memory_equal(given, wanted, sizeof given);
+    }
+    assert_int_equal(incise_embedder_prompt(embedder, "document", &prompt), INCISE_OK);
+    assert_string_equal(prompt, "the model ");
+    batch.prompt = "quarry";
+    assert_int_equal(incise_embedder_run(embedder, &batch, given, NULL), INCISE_ERROR_USAGE);
+    assert_non_null(strstr(log_text, "'quarry'"));
+    assert_non_null(strstr(log_text, "query, document, passage, empty"));
+    incise_embedder_destroy(embedder);
+
+    options = default_options(); /* a model without the file has both names, and nothing behind them */
+    assert_int_equal(create(&options, &embedder), INCISE_OK);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(incise_embedder_prompt(embedder, ((const char *[]){NULL, "query", "document"})[i], &prompt),
+                         INCISE_OK);
+        assert_string_equal(prompt, "");
+    }
+    assert_int_equal(incise_embedder_prompt(embedder, "passage", &prompt), INCISE_ERROR_USAGE);
+    incise_embedder_destroy(embedder);
+    remove_model(folder);
+}
+
+static void test_bad_prompts(void **state)
+{
+    static const char *const bad[] = {"{\"prompts\": [1]}", "{\"prompts\": {\"query\": 1}}",
+                                      "{\"prompts\": {}, \"default_prompt_name\": \"query\"}",
+                                      "{\"default_prompt_name\": 3}", "{\"prompts\""};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct incise_embed_options options = default_options();
+        struct incise_embedder *embedder;
+        const char *folder = model_with(bad[i], mean_pooling);
+        assert_int_equal(incise_embedder_create(engine, folder, &options, &embedder), INCISE_ERROR_DATA);
+        assert_non_null(strstr(log_text, "config_sentence_transformers.json"));
+        remove_model(folder);
+    }
+}
+
+/* include_prompt false: the vectors of [CLS] and of the prompt's tokens are not in the mean. */
+static void test_prompt_left_out(void **state)
+{
+    const char *folder = model_with(prompts, "{\"pooling_mode_mean_tokens\": true, \"include_prompt\": false}");
+    struct incise_embed_options options = default_options();
+    struct incise_embedder *embedder;
+    struct incise_text_batch batch = {.texts = (const char *const[]){"the small model"}, .n = 1, .prompt = "query"};
+    float given[WIDTH], rows[32 * WIDTH];
+    enum { PROMPT = 1 + 3 }; /* [CLS] run fast : */
+    (void)state;
+    options.normalize = 0;
+    assert_int_equal(incise_embedder_create(engine, folder, &options, &embedder), INCISE_OK);
+    assert_int_equal(incise_embedder_run(embedder, &batch, given, NULL), INCISE_OK);
+    size_t n = token_vectors(incise_embedder_model(embedder), "run fast: the small model", rows);
+    assert_true(n > PROMPT);
+    for (size_t k = 0; k < WIDTH; k++) {
+        double wanted = pooled("mean", rows + PROMPT * WIDTH, n - PROMPT, k);
+        assert_true(fabs((double)given[k] - wanted) <= 1e-7 * (1 + fabs(wanted)));
+    }
+    incise_embedder_destroy(embedder);
+    options.max_length = PROMPT; /* with [SEP] in the last place, nothing but the prompt is left */
+    assert_int_equal(incise_embedder_create(engine, folder, &options, &embedder), INCISE_OK);
+    assert_int_equal(incise_embedder_run(embedder, &batch, given, NULL), INCISE_ERROR_DATA);
+    assert_non_null(strstr(log_text, "text 0: no tokens besides the prompt's"));
+    incise_embedder_destroy(embedder);
+    remove_model(folder);
 }
 
 static void test_misuse(void **state)
@@ -216,7 +341,7 @@ static void test_misuse(void **state)
     struct incise_embed_options options = default_options();
     struct incise_embedder *embedder = NULL;
     const char *const bad[] = {"fine", "\xff"};
-    const size_t lengths[] = {4, 1};
+    struct incise_text_batch batch = {.texts = bad, .n = 2, .first = 100};
     float vectors[2 * WIDTH];
     (void)state;
     options.pooling = "median";
@@ -231,8 +356,8 @@ static void test_misuse(void **state)
     options = default_options();
     assert_int_equal(create(&options, &embedder), INCISE_OK);
     assert_non_null(strstr(log_text, "mean")); /* no 1_Pooling: said, not silent */
-    assert_int_equal(incise_embedder_run(embedder, bad, lengths, 2, vectors, NULL), INCISE_ERROR_DATA);
-    assert_non_null(strstr(log_text, "text 1"));
+    assert_int_equal(incise_embedder_run(embedder, &batch, vectors, NULL), INCISE_ERROR_DATA);
+    assert_non_null(strstr(log_text, "text 101: not UTF-8 at byte 0"));
     run(embedder, texts, TEXTS, (float[TEXTS * WIDTH]){0}); /* still usable */
     incise_embedder_destroy(embedder);
 }
@@ -242,11 +367,11 @@ static void test_out_of_memory(void **state)
 {
     struct incise_embed_options options = default_options();
     struct incise_embedder *embedder = NULL;
-    size_t lengths[TEXTS], n = 0;
+    struct incise_text_batch batch = {.texts = texts, .n = TEXTS};
+    size_t n = 0;
     float vectors[TEXTS * WIDTH];
     enum incise_status status = INCISE_ERROR_MEMORY;
     (void)state;
-    for (size_t i = 0; i < TEXTS; i++) lengths[i] = strlen(texts[i]);
     for (; status != INCISE_OK; n += 17) {
         test_fail_after(n);
         status = create(&options, &embedder);
@@ -257,7 +382,7 @@ static void test_out_of_memory(void **state)
     status = INCISE_ERROR_MEMORY;
     for (n = 0; status != INCISE_OK; n++) {
         test_fail_after(n);
-        status = incise_embedder_run(embedder, texts, lengths, TEXTS, vectors, NULL);
+        status = incise_embedder_run(embedder, &batch, vectors, NULL);
         test_fail_after(SIZE_MAX);
         assert_true(status == INCISE_OK || status == INCISE_ERROR_MEMORY);
     }
@@ -268,8 +393,10 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pooling), cmocka_unit_test(test_batches_and_threads), cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_misuse),  cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_pooling),     cmocka_unit_test(test_batches_and_threads),
+        cmocka_unit_test(test_lengths),     cmocka_unit_test(test_prompts),
+        cmocka_unit_test(test_bad_prompts), cmocka_unit_test(test_prompt_left_out),
+        cmocka_unit_test(test_misuse),      cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef INC_API_EMBED_INTERNAL_H
+#define INC_API_EMBED_INTERNAL_H
+
+#include "api/model_internal.h"
+#include "incise/embed.h"
+#include "text/pooling.h"
+#include "text/prompts.h"
+#include "text/tokenizer.h"
+
+#define INC_MAX_EMBED_INPUTS 4
+
+enum inc_embed_input { INC_EMBED_IDS, INC_EMBED_MASK, INC_EMBED_TYPES, INC_EMBED_POSITIONS };
+
+/* Not changed after its creation: runs of several threads share it. */
+struct incise_embedder {
+    struct incise_engine *engine;
+    struct incise_model *model;
+    struct inc_tokenizer *tokenizer;
+    struct inc_prompts prompts;
+    enum inc_pooling_mode mode;
+    bool pooled;         /* the output is a vector per text */
+    bool include_prompt; /* false: pooling leaves the prompt's tokens out */
+    bool normalize;
+    size_t max_length, batch_tokens;
+    size_t output, n_outputs;  /* which output of how many */
+    size_t model_width, width; /* before and after cutting to `dimensions` */
+    enum inc_embed_input kinds[INC_MAX_EMBED_INPUTS];
+    bool narrow[INC_MAX_EMBED_INPUTS]; /* i32, else i64 */
+    size_t n_inputs;
+};
+
+#endif
