@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a device runs: steps over packed token rows.
  *
- * Lowering ends with a list of steps. A step reads and writes buffers; a buffer holds one row per token of the batch. A
- * device packs the weights of a step once (prepare) and runs steps one after the other. Adding a device means filling
- * one struct inc_device_ops.
+ * Lowering ends with a list of steps. A step reads and writes buffers; a buffer holds one row per token of the batch, or,
+ * behind pooling, one per sequence. A device packs the weights of a step once (prepare) and runs steps one after the
+ * other. Adding a device means filling one struct inc_device_ops.
  */
 #ifndef INC_DEVICE_DEVICE_H
 #define INC_DEVICE_DEVICE_H
@@ -18,6 +18,9 @@
 /* Looks up the `act` attribute of a fused node: "none", "relu", "gelu_erf", ... False if there is none such. */
 bool inc_act_parse(const char *name, enum inc_act *act);
 const char *inc_act_name(enum inc_act act);
+
+/* What the rows of a buffer stand for. */
+enum inc_domain { INC_DOMAIN_TOKENS, INC_DOMAIN_SEQUENCES, INC_DOMAINS };
 
 /* Columns [column, ...) of a buffer's rows. */
 struct inc_operand {
@@ -95,7 +98,8 @@ struct inc_step {
     struct inc_operand in[INC_STEP_INPUTS];
     uint32_t n_in;
     struct inc_operand out;
-    uint32_t width; /* of the output row, in elements */
+    uint32_t width;         /* of the output row, in elements */
+    enum inc_domain domain; /* of the output, and of every input unless the op says otherwise */
     union {
         struct inc_linear_step linear;
         struct inc_attention_step attention;
@@ -121,9 +125,14 @@ struct inc_batch {
     const uint32_t *start;   /* n_sequences + 1 */
     const int32_t *position; /* n_tokens: the token's index in its padded row */
     const struct inc_bias *biases;
-    void *const *buffers;    /* base of each buffer: n_tokens rows */
+    void *const *buffers;    /* base of each buffer: as many rows as its domain has */
     const size_t *row_bytes; /* bytes from one row to the next */
 };
+
+static inline size_t inc_batch_rows(const struct inc_batch *batch, enum inc_domain domain)
+{
+    return domain == INC_DOMAIN_TOKENS ? batch->n_tokens : batch->n_sequences;
+}
 
 struct inc_prepared; /* a device's packed form of one step */
 struct inc_device;

@@ -50,15 +50,16 @@ enum inc_buffer_kind {
 
 struct inc_plan_buffer {
     enum inc_buffer_kind kind;
+    enum inc_domain domain;
     uint32_t width;   /* elements per row */
     size_t row_bytes; /* 64-byte multiple */
-    size_t offset;    /* bytes per token before it in the arena; buffers whose lifetimes touch never overlap */
+    size_t offset;    /* bytes per row before it in its domain's arena; buffers whose lifetimes touch never overlap */
     uint32_t first_step, last_step; /* first writer, last reader (index buffers live from step 0) */
     const struct inc_value *value;  /* index value of IDS and INDEX_ROWS */
     int batch_axis, sequence_axis;  /* of that value; -1: not there (size 1) */
 };
 
-/* A model output: rows of a buffer unpacked to the value's shape. */
+/* A model output: rows of a buffer, those of tokens unpacked to the value's shape. */
 struct inc_plan_output {
     uint32_t buffer, column, width;
 };
@@ -77,7 +78,7 @@ struct inc_plan {
     uint32_t *cuts; /* steps before which exactly one body buffer lives: segments lie between neighbours */
     uint32_t *cut_buffers;
     size_t n_cuts;
-    size_t token_bytes; /* arena bytes per token */
+    size_t domain_bytes[INC_DOMAINS]; /* arena bytes per row */
 };
 
 /* Which linears multiply integers. */

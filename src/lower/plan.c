@@ -27,14 +27,15 @@ static size_t row_bytes(const struct inc_planner *planner, enum inc_buffer_kind 
     return inc_round_up((size_t)width * sizeof(float), 64);
 }
 
-enum incise_status inc_plan_add_buffer(struct inc_planner *planner, enum inc_buffer_kind kind, int64_t width,
-                                       uint32_t *index)
+enum incise_status inc_plan_add_buffer(struct inc_planner *planner, enum inc_buffer_kind kind, enum inc_domain domain,
+                                       int64_t width, uint32_t *index)
 {
     struct inc_plan *plan = planner->plan;
     INC_TRY(inc_grow(planner->lowering->ctx, (void **)&plan->buffers, &plan->buffers_capacity, plan->n_buffers,
                      sizeof *plan->buffers));
     *index = (uint32_t)plan->n_buffers;
     plan->buffers[plan->n_buffers++] = (struct inc_plan_buffer){.kind = kind,
+                                                                .domain = domain,
                                                                 .width = (uint32_t)width,
                                                                 .row_bytes = row_bytes(planner, kind, (uint32_t)width),
                                                                 .batch_axis = -1,
@@ -50,7 +51,7 @@ enum incise_status inc_plan_refuse_op(struct inc_planner *planner, const struct 
 enum incise_status inc_plan_output_like(struct inc_planner *planner, struct inc_node *node, const struct inc_view *like,
                                         int64_t width, uint32_t *buffer)
 {
-    INC_TRY(inc_plan_add_buffer(planner, INC_BUFFER_ROWS, width, buffer));
+    INC_TRY(inc_plan_add_buffer(planner, INC_BUFFER_ROWS, like->domain, width, buffer));
     struct inc_view *view = inc_view_of(&node->outputs[0]);
     *view = *like;
     view->buffer = *buffer;
@@ -118,7 +119,7 @@ enum incise_status inc_plan_index_buffer(struct inc_planner *planner, const stru
         *index = *known - 1;
         return INCISE_OK;
     }
-    INC_TRY(inc_plan_add_buffer(planner, kind, layout.width, index));
+    INC_TRY(inc_plan_add_buffer(planner, kind, INC_DOMAIN_TOKENS, layout.width, index));
     *known = *index + 1;
     struct inc_plan_buffer *buffer = &plan->buffers[*index];
     buffer->value = value;
@@ -152,6 +153,20 @@ static inc_plan_fn *builder_of(enum inc_op op)
     }
 }
 
+/* What holds for every step: its rows are all of one domain, and the device has it. */
+static enum incise_status check_step(struct inc_planner *planner, const struct inc_node *node, struct inc_step *step)
+{
+    const struct inc_plan *plan = planner->plan;
+    const struct inc_slot *slot = step->op == INC_OP_LINEAR ? &plan->slots[step->u.linear.slot] : NULL;
+    step->domain = plan->buffers[step->out.buffer].domain;
+    for (uint32_t i = 0; i < step->n_in; i++)
+        if (plan->buffers[step->in[i].buffer].domain != step->domain)
+            return inc_plan_refuse_op(planner, node, "mixes rows of tokens with rows of sequences");
+    if (!planner->device->ops->supports(planner->device, step, slot))
+        return inc_plan_refuse_op(planner, node, "is not supported by the device");
+    return INCISE_OK;
+}
+
 static enum incise_status plan_node(struct inc_planner *planner, struct inc_node *node)
 {
     struct inc_graph *graph = planner->lowering->graph;
@@ -162,12 +177,8 @@ static enum incise_status plan_node(struct inc_planner *planner, struct inc_node
     for (uint32_t i = 0; i < node->n_outputs && planner->lowering->reason[0] == '\0'; i++)
         if (!inc_view_fits(planner->lowering, inc_view_of(&node->outputs[i]), &node->outputs[i].shape))
             return inc_plan_refuse_op(planner, node, "gives rows of another shape");
-    for (size_t i = first; i < planner->plan->n_steps && planner->lowering->reason[0] == '\0'; i++) {
-        const struct inc_step *step = &planner->plan->steps[i];
-        const struct inc_slot *slot = step->op == INC_OP_LINEAR ? &planner->plan->slots[step->u.linear.slot] : NULL;
-        if (!planner->device->ops->supports(planner->device, step, slot))
-            return inc_plan_refuse_op(planner, node, "is not supported by the device");
-    }
+    for (size_t i = first; i < planner->plan->n_steps && planner->lowering->reason[0] == '\0'; i++)
+        INC_TRY(check_step(planner, node, &planner->plan->steps[i]));
     return INCISE_OK;
 }
 

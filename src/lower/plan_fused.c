@@ -93,7 +93,7 @@ static enum incise_status quantized_input(struct inc_planner *planner, const str
         }
     }
     uint32_t buffer;
-    INC_TRY(inc_plan_add_buffer(planner, INC_BUFFER_QUANTIZED, width, &buffer));
+    INC_TRY(inc_plan_add_buffer(planner, INC_BUFFER_QUANTIZED, view->domain, width, &buffer));
     struct inc_step *step = inc_plan_add_step(planner, INC_OP_QUANTIZE_ROWS, node);
     if (step == NULL) return INCISE_ERROR_MEMORY;
     step->in[0] = operand(view);
@@ -354,16 +354,25 @@ enum incise_status inc_plan_embedding(struct inc_planner *planner, struct inc_no
 
 /* ---- outputs --------------------------------------------------------------------------------------------------- */
 
+/* The leading axes are the batch and, for rows of tokens, the length; behind them are channels. */
+static bool is_row_per_item(const struct inc_view *view)
+{
+    static const enum inc_factor_kind kinds[] = {INC_FACTOR_BATCH, INC_FACTOR_SEQUENCE};
+    int leading = view->domain == INC_DOMAIN_TOKENS ? 2 : 1;
+    if (view->rank < leading) return false;
+    for (int i = 0; i < leading; i++)
+        if (view->axes[i].n != 1 || view->axes[i].factors[0].kind != kinds[i]) return false;
+    return true;
+}
+
 enum incise_status inc_plan_result(struct inc_planner *planner, struct inc_node *node)
 {
     struct inc_plan *plan = planner->plan;
     const struct inc_graph *graph = planner->lowering->graph;
     const struct inc_view *view = inc_view_of(node->inputs[0]);
     int64_t width;
-    if (view->rank < 2 || view->axes[0].n != 1 || view->axes[0].factors[0].kind != INC_FACTOR_BATCH ||
-        view->axes[1].n != 1 || view->axes[1].factors[0].kind != INC_FACTOR_SEQUENCE ||
-        !inc_view_is_dense(view, &width))
-        return inc_plan_refuse_op(planner, node, "is not [batch, length, channels]");
+    if (!is_row_per_item(view) || !inc_view_is_dense(view, &width))
+        return inc_plan_refuse_op(planner, node, "is neither [batch, length, channels] nor [batch, channels]");
     if (plan->outputs == NULL) {
         plan->outputs = inc_alloc_zero(graph->ctx, graph->n_results, sizeof *plan->outputs);
         if (plan->outputs == NULL)

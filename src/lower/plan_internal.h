@@ -21,8 +21,8 @@ static inline struct inc_view *inc_view_of(const struct inc_value *value)
 
 /* Appends a zeroed step for `node`; NULL when memory is short (reported). Valid until the next append. */
 struct inc_step *inc_plan_add_step(struct inc_planner *planner, enum inc_op op, const struct inc_node *node);
-enum incise_status inc_plan_add_buffer(struct inc_planner *planner, enum inc_buffer_kind kind, int64_t width,
-                                       uint32_t *index) __attribute__((warn_unused_result));
+enum incise_status inc_plan_add_buffer(struct inc_planner *planner, enum inc_buffer_kind kind, enum inc_domain domain,
+                                       int64_t width, uint32_t *index) __attribute__((warn_unused_result));
 /* Sets the node's output view to its shape over a new buffer of rows. Refuses shapes that are no rows. */
 enum incise_status inc_plan_new_output(struct inc_planner *planner, struct inc_node *node, uint32_t *buffer,
                                        int64_t *width) __attribute__((warn_unused_result));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where buffers lie. Every buffer's size is a number of bytes per token, so offsets are found once, for any batch. */
+/* Where buffers lie. Every buffer's size is a number of bytes per row of its domain, and each domain has an arena of its
+ * own, so offsets are found once, for any batch. */
 #include <string.h>
 
 #include "base/size.h"
@@ -35,8 +36,7 @@ static void extend(struct inc_plan *plan, uint32_t buffer, uint32_t step)
 static void find_lifetimes(struct inc_plan *plan)
 {
     for (size_t i = 0; i < plan->n_buffers; i++) {
-        bool entry = plan->buffers[i].kind == INC_BUFFER_IDS || plan->buffers[i].kind == INC_BUFFER_INDEX_ROWS;
-        plan->buffers[i].first_step = entry ? 0 : UINT32_MAX;
+        plan->buffers[i].first_step = plan->buffers[i].value != NULL ? 0 : UINT32_MAX;
         plan->buffers[i].last_step = 0;
     }
     for (uint32_t s = 0; s < plan->n_steps; s++) {
@@ -47,7 +47,7 @@ static void find_lifetimes(struct inc_plan *plan)
     for (size_t i = 0; i < plan->n_outputs; i++) extend(plan, plan->outputs[i].buffer, (uint32_t)plan->n_steps);
 }
 
-/* Buffers alive at the current step, by offset. Few: tens at most in real models. */
+/* A domain's buffers alive at the current step, by offset. Few: tens at most in real models. */
 struct placement {
     uint32_t *live;
     size_t n;
@@ -75,45 +75,62 @@ static void place(struct inc_plan *plan, struct placement *placement, uint32_t i
     placement->live[at] = index;
     placement->n++;
     buffer->offset = offset;
-    if (offset + buffer->row_bytes > plan->token_bytes) plan->token_bytes = offset + buffer->row_bytes;
+    if (offset + buffer->row_bytes > plan->domain_bytes[buffer->domain])
+        plan->domain_bytes[buffer->domain] = offset + buffer->row_bytes;
 }
 
-/* Notes the step as a cut if one body buffer alone crosses from before it to it or later. */
-static void note_cut(struct inc_plan *plan, const struct placement *placement, uint32_t step)
+/* The only body buffer that crosses from before the current step to it or later; INC_NO_BUFFER if there are more. */
+static uint32_t only_crossing(const struct inc_plan *plan, const struct placement *placements)
 {
     uint32_t crossing = INC_NO_BUFFER;
-    for (size_t i = 0; i < placement->n; i++) {
-        const struct inc_plan_buffer *buffer = &plan->buffers[placement->live[i]];
-        if (buffer->kind == INC_BUFFER_IDS || buffer->kind == INC_BUFFER_INDEX_ROWS) continue;
-        if (crossing != INC_NO_BUFFER || buffer->kind != INC_BUFFER_ROWS) return;
-        crossing = placement->live[i];
-    }
+    for (int d = 0; d < INC_DOMAINS; d++)
+        for (size_t i = 0; i < placements[d].n; i++) {
+            const struct inc_plan_buffer *buffer = &plan->buffers[placements[d].live[i]];
+            if (buffer->value != NULL) continue;
+            if (crossing != INC_NO_BUFFER || buffer->kind != INC_BUFFER_ROWS) return INC_NO_BUFFER;
+            crossing = placements[d].live[i];
+        }
+    return crossing;
+}
+
+static void note_cut(struct inc_plan *plan, const struct placement *placements, uint32_t step)
+{
+    uint32_t crossing = only_crossing(plan, placements);
     if (crossing == INC_NO_BUFFER) return;
     plan->cuts[plan->n_cuts] = step;
     plan->cut_buffers[plan->n_cuts++] = crossing;
 }
 
 /* Steps in order; at each, what ended is dropped and the step's output placed. Index buffers all start at step 0. */
+static void place_all(struct inc_plan *plan, struct placement *placements)
+{
+    for (uint32_t i = 0; i < plan->n_buffers; i++)
+        if (plan->buffers[i].first_step == 0 && plan->buffers[i].value != NULL)
+            place(plan, &placements[plan->buffers[i].domain], i);
+    for (uint32_t s = 0; s < plan->n_steps; s++) {
+        for (int d = 0; d < INC_DOMAINS; d++) drop_dead(plan, &placements[d], s);
+        note_cut(plan, placements, s);
+        uint32_t out = plan->steps[s].out.buffer;
+        place(plan, &placements[plan->buffers[out].domain], out);
+    }
+}
+
 enum incise_status inc_plan_place_buffers(struct inc_planner *planner)
 {
     struct inc_plan *plan = planner->plan;
     const struct inc_ctx *ctx = planner->lowering->ctx;
     INC_TRY(remove_dead_steps(planner));
-    struct placement placement = {.live = inc_alloc_array(ctx, plan->n_buffers + 1, sizeof(uint32_t))};
+    size_t most = plan->n_buffers + 1;
+    uint32_t *live = inc_alloc_array(ctx, INC_DOMAINS * most, sizeof *live);
     plan->cuts = inc_alloc_array(ctx, plan->n_steps, sizeof *plan->cuts);
     plan->cut_buffers = inc_alloc_array(ctx, plan->n_steps, sizeof *plan->cut_buffers);
-    if (placement.live == NULL || plan->cuts == NULL || plan->cut_buffers == NULL) {
-        inc_free(ctx, placement.live);
+    if (live == NULL || plan->cuts == NULL || plan->cut_buffers == NULL) {
+        inc_free(ctx, live);
         return inc_fail_memory(ctx, plan->n_steps * sizeof *plan->cuts, "a plan");
     }
     find_lifetimes(plan);
-    for (uint32_t i = 0; i < plan->n_buffers; i++)
-        if (plan->buffers[i].first_step == 0 && plan->buffers[i].value != NULL) place(plan, &placement, i);
-    for (uint32_t s = 0; s < plan->n_steps; s++) {
-        drop_dead(plan, &placement, s);
-        note_cut(plan, &placement, s);
-        place(plan, &placement, plan->steps[s].out.buffer);
-    }
-    inc_free(ctx, placement.live);
+    struct placement placements[INC_DOMAINS] = {{.live = live}, {.live = live + most}};
+    place_all(plan, placements);
+    inc_free(ctx, live);
     return INCISE_OK;
 }

@@ -127,11 +127,15 @@ static bool bias_bytes(const struct inc_value *bias, size_t sequences, size_t le
 size_t inc_run_estimate(const struct inc_program *program, size_t sequences, size_t length)
 {
     const struct inc_plan *plan = &program->plan;
-    size_t tokens, per_token = plan->token_bytes + 3 * sizeof(int32_t), bytes, bias;
-    for (size_t i = 0; i < plan->n_outputs; i++) per_token += (size_t)plan->outputs[i].width * sizeof(float);
+    size_t tokens, bytes, part, bias, per_row[INC_DOMAINS];
+    for (int d = 0; d < INC_DOMAINS; d++) per_row[d] = plan->domain_bytes[d] + 3 * sizeof(int32_t);
+    for (size_t i = 0; i < plan->n_outputs; i++)
+        per_row[plan->buffers[plan->outputs[i].buffer].domain] += (size_t)plan->outputs[i].width * sizeof(float);
     for (size_t i = 0; i < plan->n_buffers; i++) /* the index value before it is packed, and one step of its making */
-        if (plan->buffers[i].value != NULL) per_token += 2 * plan->buffers[i].row_bytes;
-    if (!inc_size_mul(sequences, length, &tokens) || !inc_size_mul(tokens, per_token, &bytes)) return SIZE_MAX;
+        if (plan->buffers[i].value != NULL) per_row[plan->buffers[i].domain] += 2 * plan->buffers[i].row_bytes;
+    if (!inc_size_mul(sequences, length, &tokens) || !inc_size_mul(tokens, per_row[INC_DOMAIN_TOKENS], &bytes) ||
+        !inc_size_mul(sequences, per_row[INC_DOMAIN_SEQUENCES], &part) || !inc_size_add(bytes, part, &bytes))
+        return SIZE_MAX;
     for (size_t i = 0; i < plan->n_biases; i++)
         if (!bias_bytes(plan->biases[i], sequences, length, &bias) || !inc_size_add(bytes, bias, &bytes))
             return SIZE_MAX;
@@ -173,9 +177,9 @@ float *inc_run_rows(const struct inc_run *run, uint32_t buffer, size_t *stride)
 static void tap_rows(const struct inc_run *run, enum inc_tap_point point, uint32_t index, struct inc_operand operand,
                      size_t width)
 {
-    size_t stride;
+    size_t stride, n = inc_batch_rows(&run->batch, run->program->plan.buffers[operand.buffer].domain);
     const float *rows = inc_run_rows(run, operand.buffer, &stride);
-    run->tap(run->tap_user, point, index, rows + operand.column, run->batch.n_tokens, width, stride);
+    run->tap(run->tap_user, point, index, rows + operand.column, n, width, stride);
 }
 
 /* The float rows behind quantized ones are gone when the Linear runs, so they are shown when they are quantized. */

@@ -22,7 +22,7 @@ struct inc_run {
     struct inc_program *program;
     void *arena;
     size_t arena_bytes;
-    size_t capacity_tokens, capacity_sequences;
+    size_t capacity[INC_DOMAINS]; /* rows */
     uint32_t *start;
     int32_t *position;
     uint32_t *sequence; /* of each token */

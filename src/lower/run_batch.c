@@ -15,24 +15,34 @@ static enum incise_status fresh(const struct inc_ctx *ctx, void **memory, size_t
     return *memory != NULL ? INCISE_OK : inc_fail_memory(ctx, count * size, "a batch");
 }
 
+/* Bytes of the arenas of all domains, one behind the other, with room for `rows` of each. */
+static bool arena_size(const struct inc_plan *plan, const size_t rows[INC_DOMAINS], size_t *bytes)
+{
+    *bytes = 0;
+    for (int d = 0; d < INC_DOMAINS; d++) {
+        size_t part;
+        if (!inc_size_mul(rows[d], plan->domain_bytes[d], &part) || !inc_size_add(*bytes, part, bytes)) return false;
+    }
+    return true;
+}
+
 /* Room for `sequences` of `length`; what is large enough is kept. */
 static enum incise_status reserve(struct inc_run *run, size_t sequences, size_t length)
 {
     const struct inc_program *program = run->program;
     const struct inc_ctx *ctx = program->ctx;
-    size_t tokens, bytes;
+    size_t rows[INC_DOMAINS], bytes, tokens;
     bool fits = inc_size_mul(sequences, length, &tokens) && tokens <= INT32_MAX / 2;
-    if (fits)
-        tokens = inc_round_up(tokens, 16); /* rows of 4 bytes too end at a cache line, so every buffer starts at one */
-    if (!fits || !inc_size_mul(tokens, program->plan.token_bytes, &bytes))
-        return inc_fail(ctx, INCISE_ERROR_DATA, "a batch of %zu x %zu tokens is too large", sequences, length);
-    if (sequences > run->capacity_sequences) {
-        run->capacity_sequences = 0;
-        INC_TRY(fresh(ctx, (void **)&run->start, sequences + 1, sizeof *run->start));
-        run->capacity_sequences = sequences;
+    if (fits) { /* whole cache lines even of rows of 4 bytes, so that every buffer starts at one */
+        tokens = inc_max_size(inc_round_up(tokens, 16), run->capacity[INC_DOMAIN_TOKENS]);
+        rows[INC_DOMAIN_TOKENS] = tokens;
+        rows[INC_DOMAIN_SEQUENCES] = inc_max_size(inc_round_up(sequences, 16), run->capacity[INC_DOMAIN_SEQUENCES]);
     }
-    if (tokens <= run->capacity_tokens) return INCISE_OK;
-    run->capacity_tokens = 0;
+    if (!fits || !arena_size(&program->plan, rows, &bytes))
+        return inc_fail(ctx, INCISE_ERROR_DATA, "a batch of %zu x %zu tokens is too large", sequences, length);
+    if (memcmp(rows, run->capacity, sizeof rows) == 0) return INCISE_OK;
+    memset(run->capacity, 0, sizeof run->capacity);
+    INC_TRY(fresh(ctx, (void **)&run->start, rows[INC_DOMAIN_SEQUENCES] + 1, sizeof *run->start));
     INC_TRY(fresh(ctx, (void **)&run->position, tokens, sizeof *run->position));
     INC_TRY(fresh(ctx, (void **)&run->sequence, tokens, sizeof *run->sequence));
     INC_TRY(fresh(ctx, &run->arena, bytes, 1));
@@ -41,8 +51,22 @@ static enum incise_status reserve(struct inc_run *run, size_t sequences, size_t 
     INC_TRY(fresh(ctx, &run->scratch, scratch, 1));
     run->arena_bytes = bytes;
     run->scratch_bytes = scratch;
-    run->capacity_tokens = tokens;
+    memcpy(run->capacity, rows, sizeof rows);
     return INCISE_OK;
+}
+
+static void lay_out_buffers(struct inc_run *run)
+{
+    const struct inc_plan *plan = &run->program->plan;
+    unsigned char *arenas[INC_DOMAINS], *next = run->arena;
+    for (int d = 0; d < INC_DOMAINS; d++) {
+        arenas[d] = next;
+        next += plan->domain_bytes[d] * run->capacity[d];
+    }
+    for (size_t i = 0; i < plan->n_buffers; i++) {
+        const struct inc_plan_buffer *buffer = &plan->buffers[i];
+        run->buffers[i] = arenas[buffer->domain] + buffer->offset * run->capacity[buffer->domain];
+    }
 }
 
 static const struct inc_tensor *padding_of(const struct inc_run *run)
@@ -55,7 +79,6 @@ static const struct inc_tensor *padding_of(const struct inc_run *run)
 
 enum incise_status inc_run_pack_tokens(struct inc_run *run)
 {
-    const struct inc_plan *plan = &run->program->plan;
     const struct inc_tensor *padding = padding_of(run);
     size_t sequences = (size_t)run->feeds[0].tensor.dims[0], length = (size_t)run->feeds[0].tensor.dims[1], n = 0;
     INC_TRY(reserve(run, sequences, length));
@@ -73,8 +96,7 @@ enum incise_status inc_run_pack_tokens(struct inc_run *run)
         }
     }
     run->start[sequences] = (uint32_t)n;
-    for (size_t i = 0; i < plan->n_buffers; i++)
-        run->buffers[i] = (unsigned char *)run->arena + plan->buffers[i].offset * run->capacity_tokens;
+    lay_out_buffers(run);
     run->batch = (struct inc_batch){.n_tokens = n,
                                     .n_sequences = sequences,
                                     .start = run->start,
@@ -188,17 +210,22 @@ static enum incise_status unpack_one(struct inc_run *run, size_t index)
 {
     const struct inc_lowering *lowering = &run->program->lowering;
     const struct inc_plan_output *output = &run->program->plan.outputs[index];
+    enum inc_domain domain = run->program->plan.buffers[output->buffer].domain;
     const struct inc_shape *shape = &lowering->graph->results[index]->inputs[0]->shape;
     struct inc_tensor *tensor = &run->outputs[index];
+    const int64_t *batch = run->feeds[0].tensor.dims; /* [sequences, length] */
+    int leading = domain == INC_DOMAIN_TOKENS ? 2 : 1;
     int64_t dims[INC_MAX_RANK];
-    for (int i = 0; i < shape->rank; i++) dims[i] = i < 2 ? run->feeds[0].tensor.dims[i] : shape->dims[i].value;
+    for (int i = 0; i < shape->rank; i++) dims[i] = i < leading ? batch[i] : shape->dims[i].value;
     INC_TRY(inc_tensor_create(lowering->ctx, INC_F32, shape->rank, dims, tensor));
     memset(tensor->data, 0, tensor->bytes);
-    size_t stride, length = (size_t)dims[1];
+    size_t stride, length = (size_t)batch[1];
     const float *rows = inc_run_rows(run, output->buffer, &stride);
-    for (size_t t = 0; t < run->batch.n_tokens; t++)
-        memcpy((float *)tensor->data + (run->sequence[t] * length + (size_t)run->position[t]) * output->width,
-               rows + t * stride + output->column, output->width * sizeof(float));
+    for (size_t r = 0; r < inc_batch_rows(&run->batch, domain); r++) {
+        size_t to = domain == INC_DOMAIN_TOKENS ? run->sequence[r] * length + (size_t)run->position[r] : r;
+        memcpy((float *)tensor->data + to * output->width, rows + r * stride + output->column,
+               output->width * sizeof(float));
+    }
     return INCISE_OK;
 }
 

@@ -143,7 +143,8 @@ bool inc_view_reshape(const struct inc_lowering *lowering, const struct inc_view
     struct queue queue = {.n = 0};
     for (int i = 0; i < from->rank; i++)
         for (int f = 0; f < from->axes[i].n; f++) queue.factors[queue.n++] = from->axes[i].factors[f];
-    struct inc_view view = {.buffer = from->buffer, .column = from->column, .rank = shape->rank};
+    struct inc_view view = {
+        .buffer = from->buffer, .domain = from->domain, .column = from->column, .rank = shape->rank};
     for (int i = 0; i < shape->rank; i++) {
         struct inc_dim dim = shape->dims[i];
         struct inc_axis *axis = &view.axes[i];
@@ -181,7 +182,8 @@ bool inc_view_transpose(const struct inc_view *from, const int64_t *order, struc
 bool inc_view_broadcast(const struct inc_lowering *lowering, const struct inc_view *from, const struct inc_shape *shape,
                         struct inc_view *to)
 {
-    struct inc_view view = {.buffer = from->buffer, .column = from->column, .rank = shape->rank};
+    struct inc_view view = {
+        .buffer = from->buffer, .domain = from->domain, .column = from->column, .rank = shape->rank};
     int lead = shape->rank - from->rank;
     if (lead < 0) return false;
     for (int i = 0; i < shape->rank; i++) {
@@ -191,7 +193,7 @@ bool inc_view_broadcast(const struct inc_lowering *lowering, const struct inc_vi
         if (axis->n > 0) continue; /* kept; inference has checked that the sizes agree */
         if (inc_dim_equal(dim, lowering->batch))
             push(axis, INC_FACTOR_BATCH, 0, 0);
-        else if (inc_dim_equal(dim, lowering->sequence))
+        else if (inc_dim_equal(dim, lowering->sequence) && from->domain == INC_DOMAIN_TOKENS)
             push(axis, INC_FACTOR_SEQUENCE, 0, 0);
         else if (!inc_dim_is_const(dim))
             return false;

@@ -85,10 +85,12 @@ static void print_plan(const struct inc_program *program, struct inc_buffer *tex
         inc_buffer_printf(text, "output %zu: b%u+%u[%u]\n", i, plan->outputs[i].buffer, plan->outputs[i].column,
                           plan->outputs[i].width);
     for (size_t i = 0; i < plan->n_buffers; i++)
-        inc_buffer_printf(text, "b%zu: %s[%u] steps %u..%u at %zu\n", i, kinds[plan->buffers[i].kind],
-                          plan->buffers[i].width, plan->buffers[i].first_step, plan->buffers[i].last_step,
-                          plan->buffers[i].offset);
-    inc_buffer_printf(text, "bytes per token: %zu\n", plan->token_bytes);
+        inc_buffer_printf(text, "b%zu: %s[%u]%s steps %u..%u at %zu\n", i, kinds[plan->buffers[i].kind],
+                          plan->buffers[i].width,
+                          plan->buffers[i].domain == INC_DOMAIN_SEQUENCES ? " per sequence" : "",
+                          plan->buffers[i].first_step, plan->buffers[i].last_step, plan->buffers[i].offset);
+    inc_buffer_printf(text, "bytes per token: %zu, per sequence: %zu\n", plan->domain_bytes[INC_DOMAIN_TOKENS],
+                      plan->domain_bytes[INC_DOMAIN_SEQUENCES]);
 }
 
 /* Buffers that live at the same time lie apart, and a buffer is written before it is read. */
@@ -96,10 +98,10 @@ static void check_memory(const struct inc_plan *plan)
 {
     for (size_t i = 0; i < plan->n_buffers; i++) {
         const struct inc_plan_buffer *a = &plan->buffers[i];
-        assert_true(a->first_step <= a->last_step && a->offset + a->row_bytes <= plan->token_bytes);
+        assert_true(a->first_step <= a->last_step && a->offset + a->row_bytes <= plan->domain_bytes[a->domain]);
         for (size_t j = 0; j < i; j++) {
             const struct inc_plan_buffer *b = &plan->buffers[j];
-            bool together = a->first_step <= b->last_step && b->first_step <= a->last_step;
+            bool together = a->domain == b->domain && a->first_step <= b->last_step && b->first_step <= a->last_step;
             bool apart = a->offset + a->row_bytes <= b->offset || b->offset + b->row_bytes <= a->offset;
             if (together && !apart) fail_msg("buffers %zu and %zu share memory", j, i);
         }

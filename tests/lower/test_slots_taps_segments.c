@@ -277,7 +277,7 @@ static void check_cuts(struct subject *subject, const struct recorder *recorder)
         assert_int_equal(seen->width, plan->buffers[plan->cut_buffers[i]].width);
         assert_int_equal(plan->buffers[plan->cut_buffers[i]].kind, INC_BUFFER_ROWS);
         assert_int_equal(inc_run_begin(run, subject->inputs.tensors, subject->inputs.n), INCISE_OK);
-        assert_int_equal(seen->n, run->batch.n_tokens);
+        assert_int_equal(seen->n, inc_batch_rows(&run->batch, plan->buffers[plan->cut_buffers[i]].domain));
         assert_int_equal(inc_run_steps(run, 0, plan->cuts[i]), INCISE_OK);
         const float *rows = inc_run_rows(run, plan->cut_buffers[i], &stride);
         for (size_t t = 0; t < seen->n; t++)

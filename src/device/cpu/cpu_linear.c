@@ -52,6 +52,7 @@ struct linear_run {
     const struct inc_step *step;
     const struct inc_prepared *prepared;
     const struct inc_batch *batch;
+    size_t rows;
     size_t n, n_strips, nr; /* outputs */
     size_t slab, slabs, strips_per_item;
 };
@@ -99,7 +100,7 @@ static void linear_item(void *arg, size_t item, unsigned worker)
 {
     const struct linear_run *run = arg;
     (void)worker;
-    size_t row = item % run->slabs * run->slab, rows = inc_min_size(run->slab, run->batch->n_tokens - row);
+    size_t row = item % run->slabs * run->slab, rows = inc_min_size(run->slab, run->rows - row);
     size_t begin = item / run->slabs * run->strips_per_item;
     size_t end = inc_min_size(begin + run->strips_per_item, run->n_strips);
     for (size_t chunk = begin; chunk < end; chunk += CHUNK_STRIPS) {
@@ -127,15 +128,15 @@ void inc_cpu_linear(struct inc_cpu *cpu, const struct inc_step *step, const stru
                     const struct inc_batch *batch)
 {
     struct linear_run run = {.cpu = cpu, .step = step, .prepared = prepared, .batch = batch};
+    run.rows = inc_batch_rows(batch, step->domain);
     run.n = prepared->integer ? prepared->i8.n : prepared->f32.n;
     run.n_strips = prepared->integer ? prepared->i8.n_strips : prepared->f32.n_strips;
     run.nr = prepared->integer ? prepared->i8.nr : prepared->f32.nr;
     unsigned mr = prepared->integer ? cpu->gemm_i8->mr : cpu->gemm_f32->mr;
-    if (batch->n_tokens == 0) return;
-    run.slabs = (batch->n_tokens + SLAB_ROWS - 1) / SLAB_ROWS;
-    run.slab = inc_min_size(inc_round_up((batch->n_tokens + run.slabs - 1) / run.slabs, mr),
-                            SLAB_ROWS); /* equal slabs */
-    run.slabs = (batch->n_tokens + run.slab - 1) / run.slab;
+    if (run.rows == 0) return;
+    run.slabs = (run.rows + SLAB_ROWS - 1) / SLAB_ROWS;
+    run.slab = inc_min_size(inc_round_up((run.rows + run.slabs - 1) / run.slabs, mr), SLAB_ROWS); /* equal slabs */
+    run.slabs = (run.rows + run.slab - 1) / run.slab;
     run.strips_per_item = strips_per_item(cpu, run.slabs, run.n_strips);
     size_t columns = (run.n_strips + run.strips_per_item - 1) / run.strips_per_item;
     inc_pool_run(cpu->pool, linear_item, &run, run.slabs * columns);

@@ -14,7 +14,7 @@ struct rows_run {
     struct inc_cpu *cpu;
     const struct inc_step *step;
     const struct inc_batch *batch;
-    size_t slab;
+    size_t n, slab; /* rows: all, of an item */
     rows_fn *fn;
 };
 
@@ -104,7 +104,7 @@ static void rows_item(void *arg, size_t item, unsigned worker)
     const struct rows_run *run = arg;
     (void)worker;
     size_t row = item * run->slab;
-    run->fn(run, row, inc_min_size(run->slab, run->batch->n_tokens - row));
+    run->fn(run, row, inc_min_size(run->slab, run->n - row));
 }
 
 static rows_fn *function_of(enum inc_op op)
@@ -123,8 +123,9 @@ static rows_fn *function_of(enum inc_op op)
 void inc_cpu_rows(struct inc_cpu *cpu, const struct inc_step *step, const struct inc_batch *batch)
 {
     struct rows_run run = {.cpu = cpu, .step = step, .batch = batch, .fn = function_of(step->op)};
-    run.slab = inc_cpu_slab(cpu, batch->n_tokens, 4, MAX_ROWS);
-    inc_pool_run(cpu->pool, rows_item, &run, (batch->n_tokens + run.slab - 1) / run.slab);
+    run.n = inc_batch_rows(batch, step->domain);
+    run.slab = inc_cpu_slab(cpu, run.n, 4, MAX_ROWS);
+    inc_pool_run(cpu->pool, rows_item, &run, (run.n + run.slab - 1) / run.slab);
 }
 
 enum incise_status inc_cpu_gather(struct inc_cpu *cpu, const struct inc_step *step, const struct inc_batch *batch)
