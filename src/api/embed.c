@@ -5,13 +5,9 @@
 
 #include "api/embed_internal.h"
 #include "base/file.h"
-#include "base/json.h"
+#include "text/text_length.h"
 
-#define MAX_CONFIG     (16 << 20)
-#define DEFAULT_LENGTH 512
-#define DEFAULT_BATCH  4096
-
-static const char *const input_names[] = {"input_ids", "attention_mask", "token_type_ids", "position_ids"};
+#define DEFAULT_BATCH 4096
 
 void incise_embed_options_init(struct incise_embed_options *options)
 {
@@ -19,31 +15,6 @@ void incise_embed_options_init(struct incise_embed_options *options)
 }
 
 /* ---- creation -------------------------------------------------------------------------------------------------- */
-
-static enum incise_status find_inputs(struct incise_embedder *e, const char *path)
-{
-    const struct inc_ctx *ctx = &e->engine->ctx;
-    bool has_ids = false;
-    e->n_inputs = incise_model_inputs(e->model);
-    for (size_t i = 0; i < e->n_inputs; i++) {
-        struct incise_port port;
-        size_t kind = 0;
-        incise_model_input(e->model, i, &port);
-        while (kind < INC_MAX_EMBED_INPUTS && strcmp(port.name, input_names[kind]) != 0) kind++;
-        if (kind == INC_MAX_EMBED_INPUTS || i >= INC_MAX_EMBED_INPUTS || port.rank != 2 ||
-            (port.type != INCISE_I64 && port.type != INCISE_I32))
-            return inc_fail(
-                ctx, INCISE_ERROR_DATA,
-                "%s: input '%s' is not one of input_ids, attention_mask, token_type_ids, position_ids as integers "
-                "[texts, tokens]; this model cannot embed texts",
-                path, port.name);
-        e->kinds[i] = (enum inc_embed_input)kind;
-        e->narrow[i] = port.type == INCISE_I32;
-        has_ids = has_ids || kind == INC_EMBED_IDS;
-    }
-    if (!has_ids) return inc_fail(ctx, INCISE_ERROR_DATA, "%s: there is no input 'input_ids'", path);
-    return INCISE_OK;
-}
 
 /* "sentence_embedding" if its pooling is wanted, else the first output of token vectors. */
 static enum incise_status find_output(struct incise_embedder *e, const char *path, bool pooling_given)
@@ -101,45 +72,6 @@ static enum incise_status warn_of_dense(const struct incise_embedder *e, const c
     return INCISE_OK;
 }
 
-/* Key `key` of `folder`/`name` if there is such a file and key. */
-static enum incise_status read_config(const struct inc_ctx *ctx, const char *folder, const char *name, const char *key,
-                                      int64_t *number)
-{
-    struct inc_json json;
-    uint64_t ignored;
-    size_t size = strlen(folder) + strlen(name) + 2;
-    char *path = inc_alloc(ctx, size);
-    if (path == NULL) return inc_fail_memory(ctx, size, "a path");
-    snprintf(path, size, "%s/%s", folder, name);
-    enum incise_status status = INCISE_OK;
-    if (inc_file_size(path, &ignored)) {
-        status = inc_json_read(ctx, path, MAX_CONFIG, &json);
-        if (status == INCISE_OK) {
-            if (!json_is_null(json_object_get(json.root, key)))
-                status = inc_json_int(&json, json.root, name, key, 1, INT32_MAX, number);
-            inc_json_release(&json);
-        }
-    }
-    inc_free(ctx, path);
-    return status;
-}
-
-static enum incise_status choose_length(struct incise_embedder *e, const char *folder, size_t given)
-{
-    const struct inc_ctx *ctx = &e->engine->ctx;
-    int64_t length = 0, positions = DEFAULT_LENGTH;
-    e->max_length = given;
-    if (given > 0) return INCISE_OK;
-    INC_TRY(read_config(ctx, folder, "sentence_bert_config.json", "max_seq_length", &length));
-    if (length == 0) length = (int64_t)inc_tokenizer_max_tokens(e->tokenizer);
-    if (length == 0) {
-        INC_TRY(read_config(ctx, folder, "config.json", "max_position_embeddings", &positions));
-        length = positions < DEFAULT_LENGTH ? positions : DEFAULT_LENGTH;
-    }
-    e->max_length = (size_t)length;
-    return INCISE_OK;
-}
-
 static enum incise_status set_up(struct incise_embedder *e, const char *path, const char *folder,
                                  const struct incise_embed_options *options)
 {
@@ -149,12 +81,13 @@ static enum incise_status set_up(struct incise_embedder *e, const char *path, co
     INC_TRY(incise_model_load(e->engine, path, &load, &e->model));
     INC_TRY(
         inc_tokenizer_load(&e->engine->ctx, options->tokenizer != NULL ? options->tokenizer : folder, &e->tokenizer));
-    INC_TRY(find_inputs(e, path));
+    INC_TRY(inc_text_inputs_match(e->model->program->lowering.graph, &e->inputs));
     INC_TRY(find_output(e, path, options->pooling != NULL));
     INC_TRY(choose_pooling(e, path, folder, options->pooling));
     INC_TRY(warn_of_dense(e, folder));
     INC_TRY(inc_prompts_load(&e->engine->ctx, folder, &e->prompts));
-    INC_TRY(choose_length(e, folder, options->max_length));
+    e->max_length = options->max_length;
+    if (e->max_length == 0) INC_TRY(inc_text_length(&e->engine->ctx, folder, e->tokenizer, &e->max_length));
     e->normalize = options->normalize != 0;
     e->batch_tokens = options->batch_tokens > 0 ? options->batch_tokens : DEFAULT_BATCH;
     e->width = options->dimensions > 0 ? options->dimensions : e->model_width;

@@ -4,13 +4,10 @@
 
 #include "api/model_internal.h"
 #include "incise/embed.h"
+#include "lower/text_inputs.h"
 #include "text/pooling.h"
 #include "text/prompts.h"
 #include "text/tokenizer.h"
-
-#define INC_MAX_EMBED_INPUTS 4
-
-enum inc_embed_input { INC_EMBED_IDS, INC_EMBED_MASK, INC_EMBED_TYPES, INC_EMBED_POSITIONS };
 
 /* Not changed after its creation: runs of several threads share it. */
 struct incise_embedder {
@@ -25,9 +22,7 @@ struct incise_embedder {
     size_t max_length, batch_tokens;
     size_t output, n_outputs;  /* which output of how many */
     size_t model_width, width; /* before and after cutting to `dimensions` */
-    enum inc_embed_input kinds[INC_MAX_EMBED_INPUTS];
-    bool narrow[INC_MAX_EMBED_INPUTS]; /* i32, else i64 */
-    size_t n_inputs;
+    struct inc_text_inputs inputs;
 };
 
 #endif

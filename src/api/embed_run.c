@@ -30,7 +30,7 @@ struct embed_run {
     size_t n_ids, ids_capacity;
     struct inc_ids encoded;   /* of one text */
     struct inc_buffer joined; /* prompt and text */
-    struct incise_tensor inputs[INC_MAX_EMBED_INPUTS];
+    struct incise_tensor inputs[INC_MAX_TEXT_INPUTS];
     struct incise_tensor *outputs;
     double *vector; /* model_width */
     struct incise_embed_stats stats;
@@ -121,36 +121,21 @@ static int by_length(const void *a, const void *b)
 
 /* ---- running --------------------------------------------------------------------------------------------------- */
 
-static int64_t input_element(enum inc_embed_input kind, const int32_t *ids, size_t count, size_t position)
-{
-    switch (kind) {
-    case INC_EMBED_IDS: return position < count ? ids[position] : 0;
-    case INC_EMBED_MASK: return position < count;
-    case INC_EMBED_TYPES: return 0;
-    case INC_EMBED_POSITIONS: return (int64_t)position;
-    }
-    return 0;
-}
-
 /* Fills the inputs with `rows` texts, padded on the right to `length`. */
 static void fill_inputs(struct embed_run *run, const struct text_tokens *texts, size_t rows, size_t length)
 {
-    for (size_t i = 0; i < run->e->n_inputs; i++) {
+    const struct inc_text_inputs *inputs = &run->e->inputs;
+    for (size_t i = 0; i < inputs->n; i++) {
         struct incise_tensor *input = &run->inputs[i];
-        bool narrow = run->e->narrow[i];
+        size_t row_bytes = length * inc_type_bits(inputs->types[i]) / 8;
         for (size_t r = 0; r < rows; r++)
-            for (size_t t = 0; t < length; t++) {
-                int64_t element = input_element(run->e->kinds[i], run->ids + texts[r].first, texts[r].count, t);
-                if (narrow)
-                    ((int32_t *)input->data)[r * length + t] = (int32_t)element;
-                else
-                    ((int64_t *)input->data)[r * length + t] = element;
-            }
-        input->type = narrow ? INCISE_I32 : INCISE_I64;
+            inc_text_inputs_fill(inputs, i, run->ids + texts[r].first, texts[r].count, length,
+                                 (unsigned char *)input->data + r * row_bytes);
+        input->type = (enum incise_type)inputs->types[i];
         input->rank = 2;
         input->dims[0] = (int64_t)rows;
         input->dims[1] = (int64_t)length;
-        input->bytes = rows * length * (narrow ? sizeof(int32_t) : sizeof(int64_t));
+        input->bytes = rows * row_bytes;
     }
 }
 
@@ -179,7 +164,7 @@ static enum incise_status run_batch(struct embed_run *run, const struct text_tok
     const struct incise_embedder *e = run->e;
     size_t length = texts[0].count, per_text = e->model_width * (e->pooled ? 1 : length);
     fill_inputs(run, texts, rows, length);
-    INC_TRY(incise_session_run(run->session, run->inputs, e->n_inputs, run->outputs, e->n_outputs));
+    INC_TRY(incise_session_run(run->session, run->inputs, e->inputs.n, run->outputs, e->n_outputs));
     const struct incise_tensor *output = &run->outputs[e->output];
     if (output->type != INCISE_F32 || output->bytes != rows * per_text * sizeof(float))
         return inc_fail(&e->engine->ctx, INCISE_ERROR_DATA,
@@ -203,7 +188,7 @@ static enum incise_status allocate_run(struct embed_run *run, size_t n)
     const struct inc_ctx *ctx = &e->engine->ctx;
     size_t tokens = inc_max_size(e->batch_tokens, run->texts[0].count);
     tokens = inc_min_size(tokens, n * run->texts[0].count);
-    for (size_t i = 0; i < e->n_inputs; i++) {
+    for (size_t i = 0; i < e->inputs.n; i++) {
         run->inputs[i].data = inc_alloc_array(ctx, tokens, sizeof(int64_t));
         if (run->inputs[i].data == NULL) return inc_fail_memory(ctx, tokens * sizeof(int64_t), "a batch of ids");
     }
@@ -250,7 +235,7 @@ enum incise_status incise_embedder_run(struct incise_embedder *embedder, const s
     inc_free(ctx, run.ids);
     inc_free(ctx, run.outputs);
     inc_free(ctx, run.vector);
-    for (size_t i = 0; i < INC_MAX_EMBED_INPUTS; i++) inc_free(ctx, run.inputs[i].data);
+    for (size_t i = 0; i < INC_MAX_TEXT_INPUTS; i++) inc_free(ctx, run.inputs[i].data);
     if (stats != NULL) *stats = run.stats;
     return status;
 }

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* First and second moments of token rows, as plain sums: adding the sums of two sets of rows gives those of both. */
+#ifndef INC_COMPRESS_MOMENTS_H
+#define INC_COMPRESS_MOMENTS_H
+
+#include "base/threads.h"
+
+/* Sums over pairs (l, r) of rows of the same token. A Gram matrix is the case in which l and r are the same row. */
+struct inc_moments {
+    const struct inc_ctx *ctx;
+    size_t left, right; /* widths */
+    bool gram;          /* l == r: only the lower triangle of `products` is kept up */
+    double n;           /* rows */
+    double *left_sum;   /* left */
+    double *right_sum;  /* right; of a Gram, the same array */
+    double *products;   /* left x right: sum of l r^T */
+};
+
+/* right == 0: a Gram of rows `left` wide. Zeroed. Release in any case. */
+enum incise_status inc_moments_create(const struct inc_ctx *ctx, size_t left, size_t right, struct inc_moments *moments)
+    __attribute__((warn_unused_result));
+void inc_moments_release(struct inc_moments *moments);
+
+/* Adds `n` rows; strides in floats. `right` is not looked at for a Gram. INCISE_ERROR_DATA for a number that is not
+ * finite, in the words "layer '<name>'". */
+enum incise_status inc_moments_add(struct inc_moments *moments, struct inc_pool *pool, const char *name, size_t n,
+                                   const float *left, size_t left_stride, const float *right, size_t right_stride)
+    __attribute__((warn_unused_result));
+/* Adds the sums of `other`, of the same widths. */
+void inc_moments_merge(struct inc_moments *moments, const struct inc_moments *other);
+
+/* The covariance E[l r^T] - E[l] E[r]^T into out[left, right], both triangles; zeros if there are no rows. */
+void inc_moments_covariance(const struct inc_moments *moments, double *out);
+
+#endif

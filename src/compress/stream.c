@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "compress/stream.h"
+
+#include <string.h>
+
+#include "base/size.h"
+
+/* ---- streams --------------------------------------------------------------------------------------------------- */
+
+static enum incise_status allocate_rows(struct inc_stream *stream)
+{
+    if (stream->rows != NULL) return INCISE_OK;
+    const struct inc_plan *plan = &stream->program->plan;
+    size_t width = 0, count;
+    for (size_t i = 0; i < plan->n_cuts; i++) width = inc_max_size(width, plan->buffers[plan->cut_buffers[i]].width);
+    if (!inc_size_mul(stream->calibration->n_ids, width, &count)) count = SIZE_MAX;
+    stream->rows = inc_alloc_array(stream->calibration->ctx, count, sizeof *stream->rows);
+    return stream->rows != NULL ? INCISE_OK
+                                : inc_fail_memory(stream->calibration->ctx, count, "hidden states of the calibration texts");
+}
+
+enum incise_status inc_stream_open(struct inc_calibration *calibration, struct inc_program *program,
+                                   struct inc_stream *stream)
+{
+    *stream = (struct inc_stream){.calibration = calibration, .program = program};
+    if (!program->fused)
+        return inc_fail(calibration->ctx, INCISE_ERROR_DATA,
+                        "%s: calibration needs a model that runs fused; this one runs op by op: %s",
+                        program->lowering.graph->source != NULL ? program->lowering.graph->source : "graph",
+                        program->lowering.reason);
+    return inc_run_create(program, &stream->run);
+}
+
+void inc_stream_close(struct inc_stream *stream)
+{
+    if (stream->calibration == NULL) return;
+    inc_run_destroy(stream->run);
+    inc_free(stream->calibration->ctx, stream->rows);
+    memset(stream, 0, sizeof *stream);
+}
+
+/* Copies the rows of a batch at cut `cut` between the run's buffer and the kept ones. */
+static void exchange(struct inc_stream *stream, size_t batch, size_t cut, bool keep)
+{
+    const struct inc_plan *plan = &stream->program->plan;
+    const struct inc_calibration_batch *about = &stream->calibration->batches[batch];
+    size_t stride, width = plan->buffers[plan->cut_buffers[cut]].width;
+    float *rows = inc_run_rows(stream->run, plan->cut_buffers[cut], &stride);
+    float *kept = stream->rows + about->row * width;
+    for (size_t t = 0; t < about->tokens; t++) {
+        if (keep)
+            memcpy(kept + t * width, rows + t * stride, width * sizeof *rows);
+        else
+            memcpy(rows + t * stride, kept + t * width, width * sizeof *rows);
+    }
+}
+
+enum incise_status inc_stream_run(struct inc_stream *stream, size_t batch, size_t step)
+{
+    size_t from = 0;
+    INC_TRY(inc_calibration_begin(stream->calibration, stream->run, batch));
+    if (stream->n_cuts > 0) {
+        exchange(stream, batch, stream->n_cuts - 1, false);
+        from = stream->program->plan.cuts[stream->n_cuts - 1];
+    }
+    return inc_run_steps(stream->run, from, step);
+}
+
+const float *inc_stream_rows(const struct inc_stream *stream, struct inc_operand operand, size_t *stride, size_t *n)
+{
+    *n = inc_batch_rows(&stream->run->batch, stream->program->plan.buffers[operand.buffer].domain);
+    return inc_run_rows(stream->run, operand.buffer, stride) + operand.column;
+}
+
+/* Cuts behind pooling keep no rows of tokens. */
+static bool is_token_cut(const struct inc_plan *plan, size_t cut)
+{
+    return plan->buffers[plan->cut_buffers[cut]].domain == INC_DOMAIN_TOKENS;
+}
+
+/* Rows of another width would not fit in place: then batches go in the order that never overwrites one still to come. */
+enum incise_status inc_stream_advance(struct inc_stream *stream, size_t step)
+{
+    const struct inc_plan *plan = &stream->program->plan;
+    size_t n_batches = stream->calibration->n_batches, n_cuts = stream->n_cuts;
+    while (n_cuts < plan->n_cuts && plan->cuts[n_cuts] <= step && is_token_cut(plan, n_cuts)) n_cuts++;
+    if (n_cuts == stream->n_cuts) return INCISE_OK;
+    INC_TRY(allocate_rows(stream));
+    size_t width = plan->buffers[plan->cut_buffers[n_cuts - 1]].width;
+    bool backwards = stream->n_cuts > 0 && width > plan->buffers[plan->cut_buffers[stream->n_cuts - 1]].width;
+    for (size_t i = 0; i < n_batches; i++) {
+        size_t batch = backwards ? n_batches - 1 - i : i;
+        INC_TRY(inc_stream_run(stream, batch, plan->cuts[n_cuts - 1]));
+        exchange(stream, batch, n_cuts - 1, true);
+    }
+    stream->n_cuts = n_cuts;
+    return INCISE_OK;
+}
+
+/* ---- groups ---------------------------------------------------------------------------------------------------- */
+
+static bool reads_same(const struct inc_plan *plan, size_t a, size_t b)
+{
+    const struct inc_operand *x = &plan->steps[a].in[0], *y = &plan->steps[b].in[0];
+    return plan->steps[b].op == INC_OP_LINEAR && x->buffer == y->buffer && x->column == y->column &&
+           plan->slots[plan->steps[a].u.linear.slot].weight.in == plan->slots[plan->steps[b].u.linear.slot].weight.in;
+}
+
+static bool is_first_reader(const struct inc_plan *plan, size_t step)
+{
+    if (plan->steps[step].op != INC_OP_LINEAR) return false;
+    for (size_t i = 0; i < step; i++)
+        if (reads_same(plan, step, i)) return false;
+    return true;
+}
+
+/* A buffer is written once, so readers of the same columns read the same rows. */
+enum incise_status inc_reader_groups(const struct inc_plan *plan, struct inc_arena *arena,
+                                     struct inc_reader_group **groups, size_t *n)
+{
+    struct inc_reader_group *list = inc_arena_alloc(arena, plan->n_slots, sizeof *list);
+    uint32_t *steps = inc_arena_alloc(arena, plan->n_slots, sizeof *steps);
+    if (list == NULL || steps == NULL) return inc_fail_memory(arena->ctx, plan->n_slots * sizeof *list, "statistics");
+    *n = 0;
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        if (!is_first_reader(plan, i)) continue;
+        struct inc_reader_group *group = &list[(*n)++];
+        group->step = (uint32_t)i;
+        group->rows = plan->steps[i].in[0];
+        group->width = (size_t)plan->slots[plan->steps[i].u.linear.slot].weight.in;
+        group->steps = steps;
+        for (size_t k = i; k < plan->n_steps; k++)
+            if (reads_same(plan, i, k)) group->steps[group->n++] = (uint32_t)k;
+        steps += group->n;
+    }
+    *groups = list;
+    return INCISE_OK;
+}

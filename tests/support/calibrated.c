@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "support/calibrated.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char *random_text(uint64_t *seed)
+{
+    enum { WORDS = 20 };
+    char *text = calloc(WORDS, 2);
+    assert_non_null(text);
+    for (size_t i = 0, n = 1 + test_random_below(seed, WORDS); i < n; i++) {
+        text[2 * i] = (char)('a' + (int)test_random_below(seed, 26));
+        if (i + 1 < n) text[2 * i + 1] = ' ';
+    }
+    return text;
+}
+
+void test_calibrated_open(struct test_calibrated *calibrated, const char *model, struct inc_graph *graph, size_t n,
+                          uint64_t seed)
+{
+    static char folder[512];
+    char **texts = calloc(n, sizeof *texts);
+    size_t *lengths = calloc(n, sizeof *lengths);
+    assert_true(texts != NULL && lengths != NULL);
+    for (size_t i = 0; i < n; i++) {
+        texts[i] = random_text(&seed);
+        lengths[i] = strlen(texts[i]);
+    }
+    calibrated->graph = graph != NULL ? graph : test_fixture_graph(model);
+    test_runner_open(&calibrated->runner, calibrated->graph, incise_isa_detect(), 2, INC_INTEGER_NONE);
+    snprintf(folder, sizeof folder, "%s", test_fixture_path("bert-hf", NULL));
+    const struct inc_calibration_source source = {
+        .folder = folder, .texts = (const char *const *)texts, .lengths = lengths, .n = n, .max_tokens = SIZE_MAX};
+    if (inc_calibration_create(calibrated->graph, calibrated->runner.pool, calibrated->runner.device, &source,
+                               &calibrated->calibration) != INCISE_OK)
+        fail_msg("%s", test_last_error());
+    for (size_t i = 0; i < n; i++) free(texts[i]);
+    free(texts);
+    free(lengths);
+}
+
+void test_calibrated_close(struct test_calibrated *calibrated)
+{
+    inc_calibration_destroy(calibrated->calibration);
+    test_runner_close(&calibrated->runner);
+    inc_graph_destroy(calibrated->graph);
+}
