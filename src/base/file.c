@@ -9,38 +9,82 @@
 
 #include "base/size.h"
 
-/* Reads the whole of `fd` (closed here). `label` is for messages. */
-static enum incise_status read_descriptor(const struct inc_ctx *ctx, int fd, const char *label, size_t max_bytes,
-                                          struct inc_file *file)
+/* ---- any place ------------------------------------------------------------------------------------------------- */
+
+/* Takes over `fd`, which is closed on failure. */
+static enum incise_status take_descriptor(const struct inc_ctx *ctx, int fd, const char *label,
+                                          struct inc_reader *reader)
 {
     struct stat info;
+    *reader = (struct inc_reader){ctx, label, fd, NULL, 0};
+    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode)) {
+        reader->size = (uint64_t)info.st_size;
+        return INCISE_OK;
+    }
+    enum incise_status status = inc_fail(ctx, INCISE_ERROR_NO_INPUT, "%s: not a regular file", label);
+    inc_reader_close(reader);
+    return status;
+}
+
+enum incise_status inc_reader_open(const struct inc_ctx *ctx, const char *path, struct inc_reader *reader)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* non-blocking: a FIFO must not hang the open */
+    if (fd < 0) return inc_fail(ctx, INCISE_ERROR_NO_INPUT, "%s: %s", path, strerror(errno));
+    return take_descriptor(ctx, fd, path, reader);
+}
+
+void inc_reader_open_memory(const struct inc_ctx *ctx, const char *label, const void *memory, size_t size,
+                            struct inc_reader *reader)
+{
+    *reader = (struct inc_reader){ctx, label, -1, memory, size};
+}
+
+enum incise_status inc_reader_read(const struct inc_reader *reader, uint64_t offset, size_t n, void *out)
+{
+    size_t done = 0;
+    if (reader->fd < 0 && offset <= reader->size && n <= reader->size - offset) {
+        if (n > 0) memcpy(out, reader->memory + offset, n);
+        return INCISE_OK;
+    }
+    while (done < n) {
+        ssize_t got = pread(reader->fd, (unsigned char *)out + done, inc_min_size(n - done, (size_t)1 << 30),
+                            (off_t)(offset + done));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0)
+            return inc_fail(reader->ctx, INCISE_ERROR_IO, "%s: %s at byte %llu", reader->label, strerror(errno),
+                            (unsigned long long)(offset + done));
+        if (got == 0)
+            return inc_fail(reader->ctx, INCISE_ERROR_IO, "%s: became shorter while it was read (%llu of %llu bytes)",
+                            reader->label, (unsigned long long)(offset + done), (unsigned long long)reader->size);
+        done += (size_t)got;
+    }
+    return INCISE_OK;
+}
+
+void inc_reader_close(struct inc_reader *reader)
+{
+    if (reader->fd >= 0) close(reader->fd);
+    reader->fd = -1;
+}
+
+/* ---- whole files ----------------------------------------------------------------------------------------------- */
+
+/* Reads and closes `reader`. */
+static enum incise_status read_whole(struct inc_reader *reader, size_t max_bytes, struct inc_file *file)
+{
+    const struct inc_ctx *ctx = reader->ctx;
     enum incise_status status = INCISE_OK;
     unsigned char *data = NULL;
-    size_t size = 0, done = 0;
-    if (fstat(fd, &info) != 0) {
-        status = inc_fail(ctx, INCISE_ERROR_NO_INPUT, "%s: %s", label, strerror(errno));
-    } else if (!S_ISREG(info.st_mode)) {
-        status = inc_fail(ctx, INCISE_ERROR_NO_INPUT, "%s: not a regular file", label);
-    } else if ((uint64_t)info.st_size > max_bytes || (uint64_t)info.st_size >= SIZE_MAX) {
-        status = inc_fail(ctx, INCISE_ERROR_DATA, "%s: %lld bytes, more than the %zu that are read here", label,
-                          (long long)info.st_size, max_bytes);
+    size_t size = (size_t)reader->size;
+    if (reader->size > max_bytes || reader->size >= SIZE_MAX) {
+        status = inc_fail(ctx, INCISE_ERROR_DATA, "%s: %llu bytes, more than the %zu that are read here",
+                          reader->label, (unsigned long long)reader->size, max_bytes);
     } else {
-        size = (size_t)info.st_size;
         data = inc_alloc(ctx, size + 1);
-        if (data == NULL) status = inc_fail_memory(ctx, size + 1, label);
+        if (data == NULL) status = inc_fail_memory(ctx, size + 1, reader->label);
     }
-    while (status == INCISE_OK && done < size) {
-        ssize_t n = read(fd, data + done, inc_min_size(size - done, (size_t)1 << 30));
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0)
-            status = inc_fail(ctx, INCISE_ERROR_IO, "%s: %s at byte %zu", label, strerror(errno), done);
-        else if (n == 0)
-            status = inc_fail(ctx, INCISE_ERROR_IO, "%s: became shorter while it was read (%zu of %zu bytes)", label,
-                              done, size);
-        else
-            done += (size_t)n;
-    }
-    close(fd);
+    if (status == INCISE_OK) status = inc_reader_read(reader, 0, size, data);
+    inc_reader_close(reader);
     if (status != INCISE_OK) {
         inc_free(ctx, data);
         return status;
@@ -53,9 +97,9 @@ static enum incise_status read_descriptor(const struct inc_ctx *ctx, int fd, con
 
 enum incise_status inc_file_read(const struct inc_ctx *ctx, const char *path, size_t max_bytes, struct inc_file *file)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* non-blocking: a FIFO must not hang the open */
-    if (fd < 0) return inc_fail(ctx, INCISE_ERROR_NO_INPUT, "%s: %s", path, strerror(errno));
-    return read_descriptor(ctx, fd, path, max_bytes, file);
+    struct inc_reader reader;
+    INC_TRY(inc_reader_open(ctx, path, &reader));
+    return read_whole(&reader, max_bytes, file);
 }
 
 enum incise_status inc_file_read_beside(const struct inc_ctx *ctx, const char *folder, const char *name,
@@ -79,7 +123,9 @@ enum incise_status inc_file_read_beside(const struct inc_ctx *ctx, const char *f
         return inc_fail(ctx, INCISE_ERROR_DATA, "%s: is a symbolic link; a model's files must lie in its folder",
                         label);
     if (fd < 0) return inc_fail(ctx, INCISE_ERROR_NO_INPUT, "%s: %s", label, strerror(error));
-    return read_descriptor(ctx, fd, label, max_bytes, file);
+    struct inc_reader reader;
+    INC_TRY(take_descriptor(ctx, fd, label, &reader));
+    return read_whole(&reader, max_bytes, file);
 }
 
 void inc_file_release(const struct inc_ctx *ctx, struct inc_file *file)

@@ -21,6 +21,24 @@ enum incise_status inc_file_read_beside(const struct inc_ctx *ctx, const char *f
                                         size_t max_bytes, struct inc_file *file) __attribute__((warn_unused_result));
 void inc_file_release(const struct inc_ctx *ctx, struct inc_file *file);
 
+/* A regular file opened to be read at any place; its size is fixed when it is opened. */
+struct inc_reader {
+    const struct inc_ctx *ctx;
+    const char *label;           /* for messages; borrowed */
+    int fd;                      /* -1: `memory` is the file */
+    const unsigned char *memory; /* borrowed */
+    uint64_t size;
+};
+/* Symbolic links are followed; a FIFO, device or folder is INCISE_ERROR_NO_INPUT. */
+enum incise_status inc_reader_open(const struct inc_ctx *ctx, const char *path, struct inc_reader *reader)
+    __attribute__((warn_unused_result));
+void inc_reader_open_memory(const struct inc_ctx *ctx, const char *label, const void *memory, size_t size,
+                            struct inc_reader *reader);
+/* `n` bytes from `offset` on; INCISE_ERROR_IO if the file has become shorter than that. */
+enum incise_status inc_reader_read(const struct inc_reader *reader, uint64_t offset, size_t n, void *out)
+    __attribute__((warn_unused_result));
+void inc_reader_close(struct inc_reader *reader);
+
 /* Size of regular file `path`, or false. */
 bool inc_file_size(const char *path, uint64_t *size);
 bool inc_is_folder(const char *path);

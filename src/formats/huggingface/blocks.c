@@ -118,80 +118,89 @@ struct inc_value *inc_hf_number(struct inc_hf_builder *b, int rank, float value)
 
 /* ---- weights ----------------------------------------------------------------------------------------------------- */
 
-/* Finds prefix + `name`, checks its dims and marks it as used. */
-static const struct inc_safetensor *find_weight(struct inc_hf_builder *b, const char *name, int rank,
-                                                const int64_t *dims, struct inc_hf_shard **shard)
+/* Whether the tensor has these dims, but for leading axes of size 1 (GGUF files may lack them). */
+static bool has_shape(const struct inc_hf_tensor *tensor, int rank, const int64_t *dims)
 {
-    char full[512];
+    const int64_t *stored = tensor->dims;
+    int stored_rank = tensor->rank;
+    for (; rank > 0 && dims[0] == 1; rank--) dims++;
+    for (; stored_rank > 0 && stored[0] == 1; stored_rank--) stored++;
+    return stored_rank == rank && memcmp(stored, dims, (size_t)rank * sizeof *dims) == 0;
+}
+
+/* Finds prefix + `name`, checks its dims and marks it as used. */
+static const struct inc_hf_tensor *find_weight(struct inc_hf_builder *b, const char *name, int rank,
+                                               const int64_t *dims)
+{
+    char full[INC_HF_MAX_NAME], buffer[INC_HF_MAX_NAME];
     if (b->status != INCISE_OK) return NULL;
     snprintf(full, sizeof full, "%s%s", b->prefix, name);
-    const struct inc_safetensor *found = inc_hf_weights_find(&b->weights, full, shard);
+    struct inc_hf_tensor *found = inc_hf_weights_find(b->weights, full);
     if (found == NULL) {
-        fail(b, inc_fail(b->ctx, INCISE_ERROR_DATA, "%s: tensor '%s' is missing", b->weights.label, full));
+        fail(b, inc_fail(b->ctx, INCISE_ERROR_DATA, "%s: tensor '%s' is missing", b->weights->label,
+                         inc_hf_weights_name(b->weights, full, buffer)));
         return NULL;
     }
-    bool same = found->tensor.rank == rank;
-    for (int i = 0; same && i < rank; i++) same = found->tensor.dims[i] == dims[i];
-    if (!same) {
-        fail(b, inc_fail(b->ctx, INCISE_ERROR_DATA, "%s: tensor '%s' does not have the shape %lldx%lld of config.json",
-                         (*shard)->label, full, (long long)dims[0], rank == 2 ? (long long)dims[1] : 1));
+    if (!has_shape(found, rank, dims)) {
+        fail(b, inc_fail(b->ctx, INCISE_ERROR_DATA, "%s: tensor '%s' does not have the shape %lldx%lld of the configuration",
+                         found->file, found->name, (long long)dims[0], rank == 2 ? (long long)dims[1] : 1));
         return NULL;
     }
-    enum inc_type type = found->tensor.type;
-    if (type != INC_F32 && type != INC_F16 && type != INC_BF16) {
-        fail(b, inc_fail(b->ctx, INCISE_ERROR_DATA, "%s: tensor '%s' has type %s, not f32, f16 or bf16",
-                         (*shard)->label, full, inc_type_name(type)));
+    if (!found->readable) {
+        fail(b, inc_fail(b->ctx, INCISE_ERROR_DATA, "%s: tensor '%s' has type %s, which is not supported", found->file,
+                         found->name, found->type));
         return NULL;
     }
-    (*shard)->used[found - (*shard)->file.tensors] = true;
+    found->used = true;
     return found;
 }
 
-/* The blob of the shard's memory, which the graph takes over at the first use. */
-static struct inc_blob *shard_blob(struct inc_hf_builder *b, struct inc_hf_shard *shard)
+/* Gives `data` to the graph, or frees it. */
+static struct inc_blob *own_blob(struct inc_hf_builder *b, struct inc_tensor *data)
 {
-    if (shard->blob == NULL) {
-        enum incise_status status =
-            inc_graph_add_blob(b->graph, shard->file.memory, shard->file.bytes, &shard->blob);
-        if (status == INCISE_OK)
-            (void)inc_safetensors_detach(&shard->file);
-        else
-            fail(b, status);
-    }
-    return shard->blob;
+    struct inc_blob *blob = NULL;
+    enum incise_status status = b->status;
+    if (status == INCISE_OK) status = inc_graph_add_blob(b->graph, data->data, data->bytes, &blob);
+    if (status == INCISE_OK) return blob;
+    inc_tensor_release(b->ctx, data);
+    fail(b, status);
+    return NULL;
 }
 
-/* `tensor` in f32, in a blob of its own. */
-static struct inc_blob *widen(struct inc_hf_builder *b, struct inc_tensor *tensor)
+/* The first rows of `found` as floats of shape `dims`, the caller's to release; false after a failure. */
+static bool read_floats(struct inc_hf_builder *b, const struct inc_hf_tensor *found, int rank, const int64_t *dims,
+                        struct inc_tensor *data)
 {
-    struct inc_tensor wide;
-    struct inc_blob *blob = NULL;
-    enum incise_status status = inc_tensor_create(b->ctx, INC_F32, tensor->rank, tensor->dims, &wide);
-    if (status == INCISE_OK) {
-        inc_tensor_to_f32(tensor, 0, inc_tensor_elements(tensor), wide.data);
-        status = inc_graph_add_blob(b->graph, wide.data, wide.bytes, &blob);
-        if (status != INCISE_OK) inc_tensor_release(b->ctx, &wide);
-    }
-    if (status != INCISE_OK) {
-        fail(b, status);
-        return NULL;
-    }
-    *tensor = wide;
-    return blob;
+    if (b->status != INCISE_OK) return false;
+    fail(b, inc_tensor_create(b->ctx, INC_F32, rank, dims, data));
+    if (b->status != INCISE_OK) return false;
+    fail(b, b->weights->source->read(b->weights, found, 0, inc_tensor_elements(data), data->data));
+    if (b->status != INCISE_OK) inc_tensor_release(b->ctx, data);
+    return b->status == INCISE_OK;
+}
+
+/* A constant over `data`, which the graph takes over. */
+static struct inc_value *own_constant(struct inc_hf_builder *b, const char *name, struct inc_tensor *data)
+{
+    struct inc_blob *blob = own_blob(b, data);
+    return constant(b, name, data, blob);
 }
 
 struct inc_value *inc_hf_weight(struct inc_hf_builder *b, const char *name, int rank, const int64_t *dims,
                                 int shaped_rank, const int64_t *shaped)
 {
-    struct inc_hf_shard *shard;
-    const struct inc_safetensor *found = find_weight(b, name, rank, dims, &shard);
+    const struct inc_hf_source *source = b->weights->source;
+    struct inc_tensor data = {0};
+    struct inc_blob *blob = NULL;
+    const struct inc_hf_tensor *found = find_weight(b, name, rank, dims);
     if (found == NULL) return NULL;
-    struct inc_tensor tensor = found->tensor;
-    struct inc_blob *blob = tensor.type == INC_F32 ? shard_blob(b, shard) : widen(b, &tensor);
-    tensor.rank = shaped_rank;
-    memcpy(tensor.dims, shaped, (size_t)shaped_rank * sizeof *shaped);
+    if (source->share != NULL) fail(b, source->share(b->weights, found, b->graph, &data, &blob));
+    if (blob == NULL && read_floats(b, found, shaped_rank, shaped, &data)) blob = own_blob(b, &data);
+    if (blob == NULL) return NULL;
+    data.rank = shaped_rank;
+    memcpy(data.dims, shaped, (size_t)shaped_rank * sizeof *shaped);
     const char *self = inc_hf_name(b, "self.%s", name);
-    struct inc_value *value = constant(b, self, &tensor, blob);
+    struct inc_value *value = constant(b, self, &data, blob);
     if (value != NULL) set_name(b, value, self);
     return value;
 }
@@ -202,10 +211,34 @@ static struct inc_value *vector(struct inc_hf_builder *b, const char *path, cons
     return inc_hf_weight(b, inc_hf_name(b, "%s.%s", path, leaf), 1, &dim, 3, (int64_t[]){1, 1, dim});
 }
 
+/* q * scale as [rows, columns], by the chain that OpenVINO reads as a compressed weight; frees both after a failure. */
+static struct inc_value *compressed(struct inc_hf_builder *b, const char *name, struct inc_tensor *q,
+                                    struct inc_tensor *scale, const int64_t dims[2])
+{
+    struct inc_value *integers = own_constant(b, inc_hf_name(b, "self.%s", name), q);
+    struct inc_value *factor = own_constant(b, inc_hf_name(b, "self.%s/scale", name), scale);
+    integers = inc_hf_convert(b, inc_hf_name(b, "self.%s/convert", name), integers, INC_F32);
+    factor = inc_hf_convert(b, inc_hf_name(b, "self.%s/scale/convert", name), factor, INC_F32);
+    struct inc_value *product = inc_hf_op(b, INC_OP_MULTIPLY, inc_hf_name(b, "self.%s/fq_weights_1", name), 2,
+                                          (struct inc_value *[]){integers, factor});
+    struct inc_value *shape = inc_hf_integers(b, INC_I64, 2, dims);
+    return inc_hf_op(b, INC_OP_RESHAPE, inc_hf_name(b, "self.%s/reshape", name), 2,
+                     (struct inc_value *[]){product, shape});
+}
+
 static struct inc_value *matrix(struct inc_hf_builder *b, const char *path, int64_t rows, int64_t columns)
 {
+    const struct inc_hf_source *source = b->weights->source;
     const int64_t dims[] = {rows, columns};
-    return inc_hf_weight(b, inc_hf_name(b, "%s.weight", path), 2, dims, 2, dims);
+    const char *name = inc_hf_name(b, "%s.weight", path);
+    struct inc_tensor q = {0}, scale = {0};
+    if (source->grouped != NULL) {
+        const struct inc_hf_tensor *found = find_weight(b, name, 2, dims);
+        if (found == NULL) return NULL;
+        fail(b, source->grouped(b->weights, found, &q, &scale));
+        if (q.data != NULL) return compressed(b, name, &q, &scale, dims);
+    }
+    return inc_hf_weight(b, name, 2, dims, 2, dims);
 }
 
 /* ---- blocks ------------------------------------------------------------------------------------------------------ */
@@ -254,20 +287,16 @@ struct inc_value *inc_hf_layer_norm(struct inc_hf_builder *b, const char *path, 
 /* "<path>.weight" of `dim` elements plus `offset` as [1,..,1,dim]. */
 static struct inc_value *gain(struct inc_hf_builder *b, const char *path, int rank, int64_t dim, double offset)
 {
-    struct inc_hf_shard *shard;
+    struct inc_tensor data;
     int64_t dims[INC_MAX_RANK];
     const char *name = inc_hf_name(b, "%s.weight", path);
     for (int i = 0; i < rank; i++) dims[i] = i == rank - 1 ? dim : 1;
-    if (offset == 0) return inc_hf_weight(b, name, 1, &dim, rank, dims);
-    const struct inc_safetensor *found = find_weight(b, name, 1, &dim, &shard);
+    if (offset == 0 || b->weights->whole_gains) return inc_hf_weight(b, name, 1, &dim, rank, dims);
+    const struct inc_hf_tensor *found = find_weight(b, name, 1, &dim);
     if (found == NULL) return NULL;
-    struct inc_tensor tensor = found->tensor;
-    struct inc_blob *blob = widen(b, &tensor);
-    if (blob == NULL) return NULL;
-    for (int64_t i = 0; i < dim; i++) ((float *)tensor.data)[i] += (float)offset;
-    tensor.rank = rank;
-    memcpy(tensor.dims, dims, (size_t)rank * sizeof *dims);
-    return constant(b, NULL, &tensor, blob);
+    if (!read_floats(b, found, rank, dims, &data)) return NULL;
+    for (int64_t i = 0; i < dim; i++) ((float *)data.data)[i] += (float)offset;
+    return own_constant(b, NULL, &data);
 }
 
 struct inc_value *inc_hf_rms_norm(struct inc_hf_builder *b, const char *path, struct inc_value *x, int rank,
@@ -291,16 +320,12 @@ struct inc_value *inc_hf_rms_norm(struct inc_hf_builder *b, const char *path, st
 
 struct inc_value *inc_hf_first_row(struct inc_hf_builder *b, const char *path, int64_t rows, int64_t dim)
 {
-    struct inc_hf_shard *shard;
-    const int64_t dims[] = {rows, dim};
-    const struct inc_safetensor *found = find_weight(b, inc_hf_name(b, "%s.weight", path), 2, dims, &shard);
+    struct inc_tensor row;
+    const int64_t dims[] = {rows, dim}, shaped[] = {1, 1, dim};
+    const struct inc_hf_tensor *found = find_weight(b, inc_hf_name(b, "%s.weight", path), 2, dims);
     if (found == NULL) return NULL;
-    struct inc_tensor table = found->tensor, row = {.rank = 3, .dims = {1, 1, dim}};
-    row.type = table.type;
-    row.data = table.data;
-    row.bytes = table.bytes / (size_t)rows;
-    struct inc_blob *blob = widen(b, &row);
-    return blob != NULL ? constant(b, inc_hf_name(b, "self.%s.weight", path), &row, blob) : NULL;
+    if (!read_floats(b, found, 3, shaped, &row)) return NULL;
+    return own_constant(b, inc_hf_name(b, "self.%s.weight", path), &row);
 }
 
 struct inc_value *inc_hf_scale(struct inc_hf_builder *b, const char *name, struct inc_value *x, int rank, double scale)
@@ -519,19 +544,21 @@ static int64_t bucket_of(int64_t distance)
 /* [heads, 2 * FARTHEST + 1]: the bias of keys FARTHEST behind to FARTHEST ahead. */
 static struct inc_value *distance_table(struct inc_hf_builder *b, const char *path, int64_t heads)
 {
-    struct inc_hf_shard *shard;
-    struct inc_tensor table;
+    struct inc_tensor buckets = {0}, table = {0};
+    struct inc_value *value = NULL;
     const int64_t dims[] = {INC_HF_RELATIVE_BUCKETS, heads}, wide[] = {heads, 2 * FARTHEST + 1};
-    const struct inc_safetensor *found = find_weight(b, inc_hf_name(b, "%s.weight", path), 2, dims, &shard);
-    if (found == NULL) return NULL;
+    const struct inc_hf_tensor *found = find_weight(b, inc_hf_name(b, "%s.weight", path), 2, dims);
+    if (found == NULL || !read_floats(b, found, 2, dims, &buckets)) return NULL;
     fail(b, inc_tensor_create(b->ctx, INC_F32, 2, wide, &table));
-    if (b->status != INCISE_OK) return NULL;
-    float *out = table.data;
-    for (int64_t h = 0; h < heads; h++)
-        for (int64_t ahead = -FARTHEST; ahead <= FARTHEST; ahead++)
-            *out++ = (float)inc_tensor_get_f64(&found->tensor, (size_t)(bucket_of(-ahead) * heads + h));
-    struct inc_value *value = constant(b, inc_hf_name(b, "self.%s.weight", path), &table, NULL);
-    inc_tensor_release(b->ctx, &table);
+    if (b->status == INCISE_OK) {
+        float *out = table.data;
+        for (int64_t h = 0; h < heads; h++)
+            for (int64_t ahead = -FARTHEST; ahead <= FARTHEST; ahead++)
+                *out++ = ((const float *)buckets.data)[bucket_of(-ahead) * heads + h];
+        value = constant(b, inc_hf_name(b, "self.%s.weight", path), &table, NULL);
+        inc_tensor_release(b->ctx, &table);
+    }
+    inc_tensor_release(b->ctx, &buckets);
     return value;
 }
 

@@ -13,7 +13,7 @@
 struct inc_hf_builder {
     const struct inc_ctx *ctx;
     const char *prefix; /* of all tensor names, e.g. "bert."; "" for none */
-    struct inc_hf_weights weights;
+    struct inc_hf_weights *weights;
     struct inc_graph *graph;
     enum incise_status status;
 };

@@ -10,7 +10,7 @@
  * input_ids, attention_mask and, for families that have types, token_type_ids (i64 [?,?]), never positions; output
  * last_hidden_state; linear layers and weights carry the names of the export. Weights in f16 or bf16 become f32. Shapes
  * are inferred. INCISE_ERROR_DATA names the config key or the tensor that is missing, unexpected or not supported.
- * Families: the table in huggingface.c. */
+ * Families: the table in build.c. */
 enum incise_status inc_hf_read(const struct inc_ctx *ctx, const char *folder, struct inc_graph **graph)
     __attribute__((warn_unused_result));
 
