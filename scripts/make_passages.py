@@ -23,32 +23,34 @@ BOILERPLATE = re.compile(
 
 
 def stanzas(path):
-    """(package, long description) of each package; the description's paragraphs."""
-    package, lines = None, []
+    """(package, short description, lines of the long one) of each package."""
+    package, short, lines = None, "", []
     with open(path, encoding="utf-8") as file:
         for line in file:
             line = line.rstrip("\n")
             if line.startswith("Package: "):
                 package, lines = line[9:], []
+            elif line.startswith("Description-") and not line.startswith("Description-md5"):
+                short = line.split(": ", 1)[-1].strip()
             elif line.startswith(" "):
                 lines.append(line[1:])
             elif not line and package:
-                yield package, lines
+                yield package, short, lines
                 package = None
 
 
-def passage(lines):
+def passage(lines, start=r"[A-Z0-9]", ends=".!?", joint=" "):
     """The prose paragraphs of a description in one line: no lists, no preformatted text, no boilerplate."""
     text = "\n".join("" if line == "." else line for line in lines)
     kept = []
     for paragraph in text.split("\n\n"):
         rows = paragraph.split("\n")
-        if any(row[:1] in " *-+" for row in rows) or not re.match(r"[A-Z0-9]", paragraph):
+        if any(row[:1] in " *-+" for row in rows) or not re.match(start, paragraph):
             continue
-        line = " ".join(paragraph.split())
-        if line[-1:] in ".!?" and not BOILERPLATE.search(line):
+        line = joint.join(row.strip() for row in rows) if joint == "" else " ".join(paragraph.split())
+        if line[-1:] in ends and not BOILERPLATE.search(line):
             kept.append(line)
-    return " ".join(kept)
+    return joint.join(kept)
 
 
 def shingles(line):
@@ -58,7 +60,7 @@ def shingles(line):
 
 def main():
     rng = random.Random(SEED)
-    lines = sorted({p for _, rows in stanzas(sys.argv[1]) if (p := passage(rows)) and p.isascii()})
+    lines = sorted({p for _, _, rows in stanzas(sys.argv[1]) if (p := passage(rows)) and p.isascii()})
     rng.shuffle(lines)
     wanted = [round(share * N_PASSAGES) for _, _, share in LENGTHS]
     seen, chosen = set(), []
@@ -78,4 +80,5 @@ def main():
     print("\n".join(chosen))
 
 
-main()
+if __name__ == "__main__":
+    main()
