@@ -8,9 +8,9 @@
 #include "texts.h"
 
 struct evaluate_options {
-    const char *texts, *retrieval;
+    const char *texts, *retrieval, *sts;
     struct tool_list require;
-    const char *tokenizer, *pooling;
+    const char *prompt, *tokenizer, *pooling;
     long max_length;
     long seed;
 };
@@ -21,9 +21,14 @@ struct evaluate_options {
     }
 static const struct tool_option options_table[] = {
     OPTION("texts", 0, TOOL_TEXT, texts, "FILE",
-           "passages to compare on: lines, .jsonl (`text`) or .tsv (first column)"),
-    OPTION("retrieval", 0, TOOL_TEXT, retrieval, "TSV", "lines of query<TAB>document; all documents are searched"),
+           "passages: lines, .jsonl (`text`) or .tsv (first column); default: the documents of --retrieval"),
+    OPTION("retrieval", 0, TOOL_TEXT, retrieval, "FILE",
+           "query<TAB>document, or .jsonl with those keys; all documents are searched"),
+    OPTION("sts", 0, TOOL_TEXT, sts, "FILE",
+           "text<TAB>text<TAB>score, or .jsonl with sentence1, sentence2, score: how alike people find them"),
     OPTION("require", 0, TOOL_LIST, require, "FIGURE>=N", "exit code 10 if it does not hold; repeatable"),
+    OPTION("prompt", 0, TOOL_TEXT, prompt, "NAME",
+           "of the models' prompts, before --texts and --sts (default: theirs); --retrieval has query and document"),
     OPTION("tokenizer", 0, TOOL_TEXT, tokenizer, "PATH", "for both models (default: beside each model)"),
     OPTION("pooling", 0, TOOL_TEXT, pooling, "mean|cls|last|max",
            "for both models (default: as 1_Pooling says, else mean)"),
@@ -32,30 +37,32 @@ static const struct tool_option options_table[] = {
 };
 
 /* What is embedded, and the vectors of base and model. */
-enum { PART_TEXTS, PART_QUERIES, PART_DOCUMENTS, PARTS };
+enum { PART_TEXTS, PART_QUERIES, PART_DOCUMENTS, PART_SCORED, PARTS };
 
 struct evaluation {
     struct incise_engine *engine;
     struct texts texts;
     struct text_pairs pairs;
+    struct scored_pairs scored;
     float *vectors[2][PARTS];
     size_t width[2];
 };
 
 static const struct texts *part_of(const struct evaluation *evaluation, int part)
 {
-    return part == PART_TEXTS     ? &evaluation->texts
-           : part == PART_QUERIES ? &evaluation->pairs.queries
-                                  : &evaluation->pairs.documents;
+    const struct texts *const parts[PARTS] = {&evaluation->texts, &evaluation->pairs.queries,
+                                              &evaluation->pairs.documents, &evaluation->scored.texts};
+    return parts[part];
 }
 
 /* Embeds everything with one model, which is gone afterwards: two large models never meet in memory. */
 static enum incise_status embed_side(struct evaluation *evaluation, const struct tool_global *global,
                                      const struct evaluate_options *given, const char *model, int side)
 {
-    static const char *const what[2][PARTS] = {{"base: texts", "base: queries", "base: documents"},
-                                               {"texts", "queries", "documents"}};
-    static const char *const prompt[PARTS] = {NULL, "query", "document"};
+    static const char *const what[2][PARTS] = {
+        {"base: texts", "base: queries", "base: documents", "base: scored pairs"},
+        {"texts", "queries", "documents", "scored pairs"}};
+    const char *const prompt[PARTS] = {given->prompt, "query", "document", given->prompt};
     struct incise_embed_options options;
     struct incise_embedder *embedder = NULL;
     incise_embed_options_init(&options);
@@ -76,18 +83,45 @@ static enum incise_status embed_side(struct evaluation *evaluation, const struct
 
 /* ---- results --------------------------------------------------------------------------------------------------- */
 
-enum { FIDELITY = 4, RESULTS = 8 };
+enum { RESULTS = 11 };
 
-/* The keys: first what --texts gives, then what --retrieval gives. */
-static const char *const names[RESULTS] = {"cosine_mean", "cosine_p1", "neighbours_top10", "rms_pairwise",
-                                           "ndcg10_base", "ndcg10",    "ndcg10_queries",   "ndcg10_drop"};
+/* The keys, and what gives them. */
+enum source { FROM_TEXTS, FROM_RETRIEVAL, FROM_STS };
+static const struct {
+    const char *name;
+    enum source source;
+} keys[RESULTS] = {
+    {"cosine_mean", FROM_TEXTS},        {"cosine_p1", FROM_TEXTS},
+    {"neighbours_top10", FROM_TEXTS},   {"rms_pairwise", FROM_TEXTS},
+    {"ndcg10_base", FROM_RETRIEVAL},    {"ndcg10", FROM_RETRIEVAL},
+    {"ndcg10_queries", FROM_RETRIEVAL}, {"ndcg10_drop", FROM_RETRIEVAL},
+    {"spearman_base", FROM_STS},        {"spearman", FROM_STS},
+    {"spearman_drop", FROM_STS},
+};
 
 struct result {
     bool known;
     struct incise_figure figure;
 };
 
-static enum incise_status measure(const struct evaluation *evaluation, uint64_t seed, struct result results[RESULTS])
+static bool is_given(const struct evaluate_options *options, enum source source)
+{
+    return source == FROM_STS         ? options->sts != NULL
+           : source == FROM_RETRIEVAL ? options->retrieval != NULL
+                                      : options->texts != NULL || options->retrieval != NULL;
+}
+
+/* Of the texts, or else of the documents that are searched. */
+static enum incise_status measure_fidelity(const struct evaluation *evaluation, uint64_t seed,
+                                           struct incise_fidelity *fidelity)
+{
+    int part = evaluation->texts.n > 0 ? PART_TEXTS : PART_DOCUMENTS;
+    return incise_fidelity_measure(evaluation->engine, evaluation->vectors[0][part], evaluation->vectors[1][part],
+                                   part_of(evaluation, part)->n, evaluation->width[0], seed, fidelity);
+}
+
+static enum incise_status measure_retrieval(const struct evaluation *evaluation, uint64_t seed,
+                                            struct incise_retrieval *retrieval)
 {
     const struct text_pairs *pairs = &evaluation->pairs;
     float *const *base = evaluation->vectors[0], *const *other = evaluation->vectors[1];
@@ -101,17 +135,35 @@ static enum incise_status measure(const struct evaluation *evaluation, uint64_t 
                                                .pair_query = pairs->query,
                                                .pair_document = pairs->document,
                                                .n_pairs = pairs->n};
+    return incise_retrieval_measure(evaluation->engine, &data, seed, retrieval);
+}
+
+static enum incise_status measure_similarity(const struct evaluation *evaluation, uint64_t seed,
+                                             struct incise_similarity *similarity)
+{
+    const struct incise_similarity_data data = {.base = evaluation->vectors[0][PART_SCORED],
+                                                .other = evaluation->vectors[1][PART_SCORED],
+                                                .scores = evaluation->scored.scores,
+                                                .n = evaluation->scored.n,
+                                                .width = evaluation->width[0]};
+    return incise_similarity_measure(evaluation->engine, &data, seed, similarity);
+}
+
+static enum incise_status measure(const struct evaluation *evaluation, const struct evaluate_options *options,
+                                  struct result results[RESULTS])
+{
     struct incise_fidelity f = {0};
     struct incise_retrieval r = {0};
-    bool texts = evaluation->texts.n > 0, retrieval = pairs->n > 0;
+    struct incise_similarity s = {0};
+    uint64_t seed = (uint64_t)options->seed;
     enum incise_status status = INCISE_OK;
-    if (texts)
-        status = incise_fidelity_measure(evaluation->engine, base[PART_TEXTS], other[PART_TEXTS], evaluation->texts.n,
-                                         evaluation->width[0], seed, &f);
-    if (status == INCISE_OK && retrieval) status = incise_retrieval_measure(evaluation->engine, &data, seed, &r);
-    const struct incise_figure figures[RESULTS] = {f.cosine_mean, f.cosine_p1, f.neighbours_top10, f.rms_pairwise,
-                                                   r.ndcg10_base, r.ndcg10,    r.ndcg10_queries,   r.ndcg10_drop};
-    for (int i = 0; i < RESULTS; i++) results[i] = (struct result){i < FIDELITY ? texts : retrieval, figures[i]};
+    if (is_given(options, FROM_TEXTS)) status = measure_fidelity(evaluation, seed, &f);
+    if (status == INCISE_OK && is_given(options, FROM_RETRIEVAL)) status = measure_retrieval(evaluation, seed, &r);
+    if (status == INCISE_OK && is_given(options, FROM_STS)) status = measure_similarity(evaluation, seed, &s);
+    const struct incise_figure figures[RESULTS] = {f.cosine_mean,   f.cosine_p1, f.neighbours_top10, f.rms_pairwise,
+                                                   r.ndcg10_base,   r.ndcg10,    r.ndcg10_queries,   r.ndcg10_drop,
+                                                   s.spearman_base, s.spearman,  s.spearman_drop};
+    for (int i = 0; i < RESULTS; i++) results[i] = (struct result){is_given(options, keys[i].source), figures[i]};
     return status;
 }
 
@@ -121,12 +173,12 @@ static void fill_row(struct tool_rows *rows, const struct result *results)
     tool_rows_next(rows);
     for (int i = 0; i < RESULTS; i++) {
         char interval[64];
-        snprintf(interval, sizeof interval, "%s_ci95", names[i]);
+        snprintf(interval, sizeof interval, "%s_ci95", keys[i].name);
         if (results[i].known) {
-            tool_set_real(rows, names[i], results[i].figure.value, 4);
+            tool_set_real(rows, keys[i].name, results[i].figure.value, 4);
             tool_set_pair(rows, interval, results[i].figure.lo, results[i].figure.hi, 4);
         } else {
-            tool_set_null(rows, names[i]);
+            tool_set_null(rows, keys[i].name);
             tool_set_null(rows, interval);
         }
     }
@@ -140,7 +192,7 @@ static enum incise_status print_lines(enum tool_format format, const struct resu
     for (int i = 0; i < RESULTS; i++) {
         if (!results[i].known) continue;
         tool_rows_next(rows);
-        tool_set_text(rows, "figure", names[i]);
+        tool_set_text(rows, "figure", keys[i].name);
         tool_set_real(rows, "value", results[i].figure.value, 4);
         tool_set_pair(rows, "ci95", results[i].figure.lo, results[i].figure.hi, 4);
     }
@@ -173,6 +225,7 @@ static enum incise_status evaluate(struct evaluation *evaluation, const struct t
     if (options->texts != NULL) status = texts_load(options->texts, &evaluation->texts);
     if (status == INCISE_OK && options->retrieval != NULL)
         status = text_pairs_load(options->retrieval, &evaluation->pairs);
+    if (status == INCISE_OK && options->sts != NULL) status = scored_pairs_load(options->sts, &evaluation->scored);
     if (status == INCISE_OK && evaluation->texts.n == 1)
         status = tool_fail(INCISE_ERROR_DATA, "%s: holds one text; models are compared on two or more", options->texts);
     for (int side = 0; side < 2 && status == INCISE_OK; side++)
@@ -180,7 +233,7 @@ static enum incise_status evaluate(struct evaluation *evaluation, const struct t
     if (status == INCISE_OK && evaluation->width[0] != evaluation->width[1])
         status = tool_fail(INCISE_ERROR_DATA, "vectors of %s have %zu numbers, of %s %zu: they cannot be compared",
                            models[0], evaluation->width[0], models[1], evaluation->width[1]);
-    if (status == INCISE_OK) status = measure(evaluation, (uint64_t)options->seed, results);
+    if (status == INCISE_OK) status = measure(evaluation, options, results);
     if (status == INCISE_OK) status = print_results(global, options, results);
     return status;
 }
@@ -190,16 +243,20 @@ static enum incise_status run(const struct tool_global *global, void *block, cha
     const struct evaluate_options *options = block;
     struct evaluation evaluation = {0};
     (void)n;
-    if (options->texts == NULL && options->retrieval == NULL)
-        return tool_fail(INCISE_ERROR_USAGE, "nothing to compare on: give --texts FILE, --retrieval TSV or both");
+    const char *known[RESULTS];
+    size_t n_known = 0;
+    for (int i = 0; i < RESULTS; i++)
+        if (is_given(options, keys[i].source)) known[n_known++] = keys[i].name;
+    if (n_known == 0)
+        return tool_fail(INCISE_ERROR_USAGE, "nothing to compare on: give --texts, --retrieval or --sts FILE");
     if (options->max_length < 0) return tool_fail(INCISE_ERROR_USAGE, "--max-length takes a number above 0");
-    int first = options->texts != NULL ? 0 : FIDELITY, last = options->retrieval != NULL ? RESULTS : FIDELITY;
-    enum incise_status status = tool_require_check(&options->require, names + first, (size_t)(last - first));
+    enum incise_status status = tool_require_check(&options->require, known, n_known);
     if (status == INCISE_OK) status = tool_engine(global, &evaluation.engine);
     if (status == INCISE_OK) status = evaluate(&evaluation, global, options, arguments);
     for (int i = 0; i < 2 * PARTS; i++) free(evaluation.vectors[i / PARTS][i % PARTS]);
     texts_release(&evaluation.texts);
     text_pairs_release(&evaluation.pairs);
+    scored_pairs_release(&evaluation.scored);
     incise_engine_destroy(evaluation.engine);
     return status;
 }

@@ -38,7 +38,7 @@ void texts_close(struct texts_reader *reader)
     reader->file = NULL;
 }
 
-static enum incise_status append(struct texts *texts, const char *text, size_t length)
+enum incise_status texts_append(struct texts *texts, const char *text, size_t length)
 {
     if (texts->n == texts->capacity) {
         size_t capacity = texts->capacity > 0 ? 2 * texts->capacity : 64;
@@ -71,13 +71,12 @@ static enum incise_status append_json(const struct texts_reader *reader, struct 
         status = tool_fail(INCISE_ERROR_DATA, "%s: line %zu: an object with a string 'text' is wanted", reader->name,
                            reader->line);
     else
-        status = append(texts, json_string_value(text), json_string_length(text));
+        status = texts_append(texts, json_string_value(text), json_string_length(text));
     json_decref(object);
     return status;
 }
 
-/* The next line without its end, or -1. */
-static ssize_t next_line(struct texts_reader *reader, char **line, size_t *capacity)
+ssize_t texts_next_line(struct texts_reader *reader, char **line, size_t *capacity)
 {
     ssize_t length = getline(line, capacity, reader->file);
     if (length < 0) return -1;
@@ -88,7 +87,7 @@ static ssize_t next_line(struct texts_reader *reader, char **line, size_t *capac
     return length;
 }
 
-static enum incise_status end_of_reading(const struct texts_reader *reader)
+enum incise_status texts_end(const struct texts_reader *reader)
 {
     return ferror(reader->file) ? tool_fail(INCISE_ERROR_IO, "%s: cannot read", reader->name) : INCISE_OK;
 }
@@ -99,17 +98,17 @@ enum incise_status texts_read(struct texts_reader *reader, size_t limit, struct 
     size_t capacity = 0;
     enum incise_status status = INCISE_OK;
     for (size_t i = 0; i < limit && status == INCISE_OK; i++) {
-        ssize_t length = next_line(reader, &line, &capacity);
+        ssize_t length = texts_next_line(reader, &line, &capacity);
         if (length < 0) break;
         if (reader->form == TEXTS_JSONL) {
             status = append_json(reader, texts, line, (size_t)length);
             continue;
         }
         const char *tab = reader->form == TEXTS_TSV ? memchr(line, '\t', (size_t)length) : NULL;
-        status = append(texts, line, tab != NULL ? (size_t)(tab - line) : (size_t)length);
+        status = texts_append(texts, line, tab != NULL ? (size_t)(tab - line) : (size_t)length);
     }
     free(line);
-    return status == INCISE_OK ? end_of_reading(reader) : status;
+    return status == INCISE_OK ? texts_end(reader) : status;
 }
 
 void texts_release(struct texts *texts)
@@ -129,86 +128,6 @@ enum incise_status texts_load(const char *path, struct texts *texts)
     texts_close(&reader);
     if (status == INCISE_OK && texts->n == 0) status = tool_fail(INCISE_ERROR_DATA, "%s: holds no text", path);
     return status;
-}
-
-/* ---- pairs ----------------------------------------------------------------------------------------------------- */
-
-struct keyed {
-    const char *text;
-    size_t index;
-};
-
-static int by_text(const void *a, const void *b)
-{
-    const struct keyed *x = a, *y = b;
-    int order = strcmp(x->text, y->text);
-    return order != 0 ? order : x->index < y->index ? -1 : x->index > y->index;
-}
-
-/* Moves the different ones of `all` to `unique`, in the order of their first use; which[i] is where all[i] went. */
-static enum incise_status unify(const struct texts *all, struct texts *unique, size_t *which)
-{
-    struct keyed *keyed = tool_alloc(all->n, sizeof *keyed);
-    enum incise_status status = keyed == NULL ? INCISE_ERROR_MEMORY : INCISE_OK;
-    for (size_t i = 0; i < all->n && status == INCISE_OK; i++) keyed[i] = (struct keyed){all->items[i], i};
-    if (status == INCISE_OK) qsort(keyed, all->n, sizeof *keyed, by_text);
-    for (size_t i = 0; i < all->n && status == INCISE_OK; i++) /* first use of the same text */
-        which[keyed[i].index] = i > 0 && strcmp(keyed[i].text, keyed[i - 1].text) == 0 ? which[keyed[i - 1].index]
-                                                                                       : keyed[i].index;
-    for (size_t i = 0; i < all->n && status == INCISE_OK; i++) {
-        bool first = which[i] == i;
-        which[i] = first ? unique->n : which[which[i]];
-        if (first) status = append(unique, all->items[i], all->lengths[i]);
-    }
-    free(keyed);
-    return status;
-}
-
-static enum incise_status read_pairs(struct texts_reader *reader, struct texts *queries, struct texts *documents)
-{
-    char *line = NULL;
-    size_t capacity = 0;
-    enum incise_status status = INCISE_OK;
-    while (status == INCISE_OK) {
-        ssize_t length = next_line(reader, &line, &capacity);
-        if (length < 0) break;
-        const char *tab = memchr(line, '\t', (size_t)length);
-        if (tab == NULL)
-            status = tool_fail(INCISE_ERROR_DATA, "%s: line %zu: write query<TAB>document", reader->name, reader->line);
-        if (status == INCISE_OK) status = append(queries, line, (size_t)(tab - line));
-        if (status == INCISE_OK) status = append(documents, tab + 1, (size_t)(line + length - tab - 1));
-    }
-    free(line);
-    return status == INCISE_OK ? end_of_reading(reader) : status;
-}
-
-enum incise_status text_pairs_load(const char *path, struct text_pairs *pairs)
-{
-    struct texts_reader reader;
-    struct texts queries = {0}, documents = {0};
-    *pairs = (struct text_pairs){0};
-    enum incise_status status = texts_open(&reader, path, TEXTS_TSV);
-    if (status != INCISE_OK) return status;
-    status = read_pairs(&reader, &queries, &documents);
-    texts_close(&reader);
-    if (status == INCISE_OK && queries.n == 0) status = tool_fail(INCISE_ERROR_DATA, "%s: holds no pair", path);
-    pairs->n = queries.n;
-    pairs->query = tool_alloc(queries.n, sizeof *pairs->query);
-    pairs->document = tool_alloc(queries.n, sizeof *pairs->document);
-    if (status == INCISE_OK && (pairs->query == NULL || pairs->document == NULL)) status = INCISE_ERROR_MEMORY;
-    if (status == INCISE_OK) status = unify(&queries, &pairs->queries, pairs->query);
-    if (status == INCISE_OK) status = unify(&documents, &pairs->documents, pairs->document);
-    texts_release(&queries);
-    texts_release(&documents);
-    return status;
-}
-
-void text_pairs_release(struct text_pairs *pairs)
-{
-    texts_release(&pairs->queries);
-    texts_release(&pairs->documents);
-    free(pairs->query);
-    free(pairs->document);
 }
 
 /* ---- vectors --------------------------------------------------------------------------------------------------- */

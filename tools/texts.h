@@ -3,6 +3,8 @@
 #ifndef TOOLS_TEXTS_H
 #define TOOLS_TEXTS_H
 
+#include <sys/types.h>
+
 #include "incise/embed.h"
 #include "tool.h"
 
@@ -27,12 +29,17 @@ enum incise_status texts_open(struct texts_reader *reader, const char *path, enu
 /* Appends up to `limit` texts; fewer at the end. */
 enum incise_status texts_read(struct texts_reader *reader, size_t limit, struct texts *texts);
 void texts_close(struct texts_reader *reader);
+/* Below texts_read: the next line without its end, or -1; whether the end was one; a copy of a text. */
+ssize_t texts_next_line(struct texts_reader *reader, char **line, size_t *capacity);
+enum incise_status texts_end(const struct texts_reader *reader);
+enum incise_status texts_append(struct texts *texts, const char *text, size_t length);
 void texts_release(struct texts *texts);
 
 /* A whole file, which must hold a text. */
 enum incise_status texts_load(const char *path, struct texts *texts);
 
-/* Lines of `query<TAB>document`: each different query and document once, and which go together. */
+/* Lines of `query<TAB>document`, or JSONL with those keys: each different query and document once, and which go
+ * together. */
 struct text_pairs {
     struct texts queries, documents;
     size_t *query, *document; /* of each pair */
@@ -40,6 +47,15 @@ struct text_pairs {
 };
 enum incise_status text_pairs_load(const char *path, struct text_pairs *pairs);
 void text_pairs_release(struct text_pairs *pairs);
+
+/* Lines of `text<TAB>text<TAB>score`, or JSONL with sentence1, sentence2 and score: pair i is texts 2i and 2i + 1. */
+struct scored_pairs {
+    struct texts texts;
+    double *scores;
+    size_t n, capacity;
+};
+enum incise_status scored_pairs_load(const char *path, struct scored_pairs *pairs);
+void scored_pairs_release(struct scored_pairs *pairs);
 
 /* Vectors of all texts behind the prompt of that name (NULL: the model's default), n x width, with progress; free them.
  * NULL when it failed, with *status. */

@@ -33,6 +33,20 @@ struct incise_retrieval {
     struct incise_figure ndcg10_drop;    /* ndcg10_base - ndcg10 */
 };
 
+/* Spearman's rank correlation of the cosines of text pairs with what people said of them. */
+struct incise_similarity {
+    struct incise_figure spearman_base;
+    struct incise_figure spearman;
+    struct incise_figure spearman_drop; /* spearman_base - spearman */
+};
+
+/* Pair i is rows 2i and 2i + 1 of `base` and of `other`, `width` numbers each; scores need no unit. */
+struct incise_similarity_data {
+    const float *base, *other;
+    const double *scores;
+    size_t n, width;
+};
+
 /* Vectors of `width` numbers each, of any length; row i of a base and its other are the same text. Query pair_query[i]
  * wants document pair_document[i]; every query wants at least one, every document is searched. */
 struct incise_retrieval_data {
@@ -53,6 +67,11 @@ INCISE_API INCISE_CHECK enum incise_status incise_fidelity_measure(struct incise
 INCISE_API INCISE_CHECK enum incise_status incise_retrieval_measure(struct incise_engine *engine,
                                                                     const struct incise_retrieval_data *data,
                                                                     uint64_t seed, struct incise_retrieval *retrieval);
+/* n >= 2 pairs whose scores are not all equal; equal cosines and scores share their mean rank. */
+INCISE_API INCISE_CHECK enum incise_status incise_similarity_measure(struct incise_engine *engine,
+                                                                     const struct incise_similarity_data *data,
+                                                                     uint64_t seed,
+                                                                     struct incise_similarity *similarity);
 
 #ifdef __cplusplus
 }

@@ -16,24 +16,34 @@ static uint64_t next_random(uint64_t *state)
     return z ^ z >> 31;
 }
 
-struct item {
-    double value;
-    size_t index;
-};
-
 static int by_value(const void *a, const void *b)
 {
-    const struct item *x = a, *y = b;
+    const struct inc_ranked *x = a, *y = b;
     return x->value < y->value ? -1 : x->value > y->value;
 }
 
-static double between(double low, double high, double t)
+void inc_rank(struct inc_ranked *items, size_t n)
 {
-    return low + (high - low) * t;
+    qsort(items, n, sizeof *items, by_value);
+}
+
+/* ---- statistics ------------------------------------------------------------------------------------------------ */
+
+double inc_statistic_mean(const void *data, const uint32_t *counts, size_t n)
+{
+    const double *values = data;
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += counts[i] * values[i];
+    return sum / (double)n;
+}
+
+double inc_statistic_root_mean(const void *data, const uint32_t *counts, size_t n)
+{
+    return sqrt(inc_statistic_mean(data, counts, n));
 }
 
 /* `share`-quantile of items in rising order, each counts[index] times, n in all. */
-static double quantile(const struct item *items, const uint32_t *counts, size_t n, double share)
+static double quantile(const struct inc_ranked *items, const uint32_t *counts, size_t n, double share)
 {
     double position = share * (double)(n - 1), whole = floor(position);
     size_t k = (size_t)whole, i = 0, seen = counts[items[0].index];
@@ -43,16 +53,15 @@ static double quantile(const struct item *items, const uint32_t *counts, size_t 
         while (seen <= k + 1) seen += counts[items[++i].index];
         high = items[i].value;
     }
-    return between(low, high, position - whole);
+    return low + (high - low) * (position - whole);
 }
 
-static double measure(enum inc_statistic statistic, const struct item *items, const uint32_t *counts, size_t n)
+static double statistic_p1(const void *data, const uint32_t *counts, size_t n)
 {
-    double sum = 0;
-    if (statistic == INC_STATISTIC_P1) return quantile(items, counts, n, 0.01);
-    for (size_t i = 0; i < n; i++) sum += counts[items[i].index] * items[i].value;
-    return statistic == INC_STATISTIC_MEAN ? sum / (double)n : sqrt(sum / (double)n);
+    return quantile(data, counts, n, 0.01);
 }
+
+/* ---- resampling ------------------------------------------------------------------------------------------------ */
 
 static void resample(uint32_t *counts, size_t n, uint64_t *state)
 {
@@ -60,33 +69,35 @@ static void resample(uint32_t *counts, size_t n, uint64_t *state)
     for (size_t i = 0; i < n; i++) counts[next_random(state) % n]++;
 }
 
-enum incise_status inc_bootstrap(const struct inc_ctx *ctx, enum inc_statistic statistic, const double *values,
-                                 size_t n, uint64_t seed, struct incise_figure *figure)
+enum incise_status inc_bootstrap(const struct inc_ctx *ctx, inc_statistic_fn *statistic, const void *data, size_t n,
+                                 uint64_t seed, struct incise_figure *figure)
 {
-    struct item results[RESAMPLES];
+    struct inc_ranked results[RESAMPLES];
     uint32_t once[RESAMPLES];
-    struct item *items = inc_alloc_array(ctx, n, sizeof *items);
     uint32_t *counts = inc_alloc_array(ctx, n, sizeof *counts);
-    if (items == NULL || counts == NULL) {
-        inc_free(ctx, items);
-        inc_free(ctx, counts);
-        return inc_fail_memory(ctx, n * sizeof *items, "resamples");
-    }
-    for (size_t i = 0; i < n; i++) {
-        items[i] = (struct item){values[i], i};
-        counts[i] = 1;
-    }
-    if (statistic == INC_STATISTIC_P1) qsort(items, n, sizeof *items, by_value);
-    figure->value = measure(statistic, items, counts, n);
+    if (counts == NULL) return inc_fail_memory(ctx, n * sizeof *counts, "resamples");
+    for (size_t i = 0; i < n; i++) counts[i] = 1;
+    figure->value = statistic(data, counts, n);
     for (size_t r = 0; r < RESAMPLES; r++) {
         resample(counts, n, &seed);
-        results[r] = (struct item){measure(statistic, items, counts, n), r};
+        results[r] = (struct inc_ranked){statistic(data, counts, n), r};
         once[r] = 1;
     }
-    qsort(results, RESAMPLES, sizeof *results, by_value);
+    inc_rank(results, RESAMPLES);
     figure->lo = quantile(results, once, RESAMPLES, 0.025);
     figure->hi = quantile(results, once, RESAMPLES, 0.975);
-    inc_free(ctx, items);
     inc_free(ctx, counts);
     return INCISE_OK;
+}
+
+enum incise_status inc_bootstrap_p1(const struct inc_ctx *ctx, const double *values, size_t n, uint64_t seed,
+                                    struct incise_figure *figure)
+{
+    struct inc_ranked *items = inc_alloc_array(ctx, n, sizeof *items);
+    if (items == NULL) return inc_fail_memory(ctx, n * sizeof *items, "resamples");
+    for (size_t i = 0; i < n; i++) items[i] = (struct inc_ranked){values[i], i};
+    inc_rank(items, n);
+    enum incise_status status = inc_bootstrap(ctx, statistic_p1, items, n, seed, figure);
+    inc_free(ctx, items);
+    return status;
 }

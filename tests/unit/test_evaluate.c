@@ -175,6 +175,38 @@ static void test_ndcg(void **state)
     incise_engine_destroy(e);
 }
 
+/* Angles of pairs fall as scores rise: a perfect order; then two scores that tie share the rank 1.5, so the ranks of
+ * the cosines 1 2 3 4 meet 1.5 1.5 3 4: 1 - 6 * (0.25 + 0.25) / (4 * 15) with the correction for ties, sqrt(0.9)
+ * exactly. */
+static void test_spearman(void **state)
+{
+    enum { N = 4 };
+    double scores[N] = {0.5, 2, 3, 7};
+    float base[N * 4], other[N * 4];
+    struct incise_similarity similarity;
+    struct incise_engine *e = engine(1);
+    struct incise_similarity_data data = {base, other, scores, N, 2};
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        float angle = (float)(N - i) / 4, turned = (float)(i + 1) / 4;
+        const float row[] = {1, 0, cosf(angle), sinf(angle)}, reversed[] = {2, 0, 3 * cosf(turned), 3 * sinf(turned)};
+        memcpy(base + 4 * i, row, sizeof row);
+        memcpy(other + 4 * i, reversed, sizeof reversed);
+    }
+    assert_int_equal(incise_similarity_measure(e, &data, 1, &similarity), INCISE_OK);
+    expect(&similarity.spearman_base, 1, 1e-12);
+    expect(&similarity.spearman, -1, 1e-12);
+    expect(&similarity.spearman_drop, 2, 1e-12);
+    scores[1] = scores[0];
+    assert_int_equal(incise_similarity_measure(e, &data, 1, &similarity), INCISE_OK);
+    expect(&similarity.spearman_base, sqrt(0.9), 1e-12);
+    for (int i = 0; i < N; i++) scores[i] = 3;
+    assert_int_equal(incise_similarity_measure(e, &data, 1, &similarity), INCISE_ERROR_DATA);
+    base[0] = base[1] = 0;
+    assert_int_equal(incise_similarity_measure(e, &data, 1, &similarity), INCISE_ERROR_DATA);
+    incise_engine_destroy(e);
+}
+
 /* Mean of n values uniform in 0..1: the interval's half width is 1.96 * 0.2887 / sqrt(n), within a third for 1000
  * resamples; the percentile is numpy's. */
 static void test_bootstrap(void **state)
@@ -184,13 +216,13 @@ static void test_bootstrap(void **state)
     struct incise_figure figure;
     (void)state;
     for (int i = 0; i < N; i++) values[i] = (i * 7 % N + 0.5) / N; /* 7 does not divide 400: a permutation */
-    assert_int_equal(inc_bootstrap(test_ctx(), INC_STATISTIC_MEAN, values, N, 3, &figure), INCISE_OK);
+    assert_int_equal(inc_bootstrap(test_ctx(), inc_statistic_mean, values, N, 3, &figure), INCISE_OK);
     expect(&figure, 0.5, 1e-12);
     double half = 1.96 * 0.2887 / sqrt(N);
     assert_true(fabs((figure.hi - figure.lo) / 2 - half) < half / 3);
-    assert_int_equal(inc_bootstrap(test_ctx(), INC_STATISTIC_P1, values, N, 3, &figure), INCISE_OK);
+    assert_int_equal(inc_bootstrap_p1(test_ctx(), values, N, 3, &figure), INCISE_OK);
     expect(&figure, (3.99 + 0.5) / N, 1e-12);
-    assert_int_equal(inc_bootstrap(test_ctx(), INC_STATISTIC_ROOT_MEAN, values, N, 3, &figure), INCISE_OK);
+    assert_int_equal(inc_bootstrap(test_ctx(), inc_statistic_root_mean, values, N, 3, &figure), INCISE_OK);
     expect(&figure, sqrt(0.5), 1e-12);
 }
 
@@ -199,9 +231,9 @@ static void test_out_of_memory(void **state)
     struct incise_figure figure;
     const double values[] = {1, 2};
     (void)state;
-    for (size_t n = 0; n < 2; n++) {
+    for (size_t n = 0; n < 2; n++) { /* its own list, and the resamples' */
         test_fail_after(n);
-        assert_int_equal(inc_bootstrap(test_ctx(), INC_STATISTIC_MEAN, values, 2, 3, &figure), INCISE_ERROR_MEMORY);
+        assert_int_equal(inc_bootstrap_p1(test_ctx(), values, 2, 3, &figure), INCISE_ERROR_MEMORY);
         test_fail_after(SIZE_MAX);
     }
     assert_int_equal(test_live_allocations(), 0);
@@ -210,10 +242,11 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_equal_sets),  cmocka_unit_test(test_right_angles),
-        cmocka_unit_test(test_neighbours),  cmocka_unit_test(test_threads_and_seeds),
-        cmocka_unit_test(test_bad_vectors), cmocka_unit_test(test_ndcg),
-        cmocka_unit_test(test_bootstrap),   cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_equal_sets),    cmocka_unit_test(test_right_angles),
+        cmocka_unit_test(test_neighbours),    cmocka_unit_test(test_threads_and_seeds),
+        cmocka_unit_test(test_bad_vectors),   cmocka_unit_test(test_ndcg),
+        cmocka_unit_test(test_spearman),      cmocka_unit_test(test_bootstrap),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
