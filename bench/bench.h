@@ -1,51 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the kernel benchmarks share: the thread's clock, numbers, and which blocks of a weight are dropped. */
+/* What the parts of bench_kernels share. A benchmark program: it prints, and ends on the first failure. */
 #ifndef BENCH_H
 #define BENCH_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <time.h>
+#include "base/context.h"
 
-#define ROUNDS 9 /* the best of so many counts */
+#define BENCH_MAX_LIST 16
 
-static inline double cpu_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-static inline uint64_t random_next(uint64_t *state)
-{
-    *state = *state * 6364136223846793005u + 1442695040888963407u;
-    return *state >> 33;
-}
-
-struct shape {
-    size_t m, n, k;
+struct bench_shape {
+    size_t n, k;
 };
 
-struct pattern {
-    size_t rows, columns; /* of a block */
-    double sparsity;
+struct bench {
+    struct inc_ctx ctx;
+    enum incise_isa isa; /* kernels beyond it are left out */
+    size_t rounds;
+    size_t n_families, n_ms, n_shapes;
+    const char *families[BENCH_MAX_LIST]; /* none: all */
+    size_t ms[BENCH_MAX_LIST];
+    struct bench_shape shapes[BENCH_MAX_LIST]; /* of weights */
+    bool patterns;                             /* masked weights beside dense ones */
 };
 
-/* Whether the block that holds this weight is zero, by a hash of its place. */
-static inline bool dropped(const struct pattern *pattern, size_t row, size_t column)
-{
-    uint64_t place = (row / pattern->rows) * 1000003u + column / pattern->columns + 12345;
-    random_next(&place), random_next(&place);
-    return (double)(random_next(&place) % 100000) * 1e-5 < pattern->sparsity;
-}
+/* CPU time of this thread. */
+double bench_seconds(void);
+/* 31 random bits. */
+uint32_t bench_random(uint64_t *state);
+/* Zeroed; exits when there is none. */
+void *bench_alloc(struct bench *bench, size_t n, size_t size);
+float *bench_random_floats(struct bench *bench, size_t n, uint64_t seed);
+/* Sorts `values`. */
+double bench_median(double *values, size_t n);
+bool bench_wants(const struct bench *bench, const char *family);
 
-/* Dense, then 30, 50, 70 and 90 % in blocks of 32 x each width: pattern i < N_PATTERNS(widths). */
-#define N_PATTERNS(widths) (1 + 4 * (widths))
-static inline struct pattern pattern_at(const size_t *widths, size_t i)
-{
-    static const double sparsities[] = {0.3, 0.5, 0.7, 0.9};
-    return (struct pattern){32, widths[i ? (i - 1) / 4 : 0], i ? sparsities[(i - 1) % 4] : 0.0};
-}
+/* What the CPU could do at most, by loops on registers, measured when asked: other work on the machine, and the clock,
+ * change it from one millisecond to the next. */
+enum bench_peak {
+    BENCH_PEAK_FMA_256,
+    BENCH_PEAK_FMA_512,
+    BENCH_PEAK_I8_256,
+    BENCH_PEAK_I4_256,
+    BENCH_PEAK_DOT_512,
+    BENCH_N_PEAKS
+};
+extern const char *const bench_peak_names[];
+enum incise_isa bench_peak_isa(enum bench_peak peak);
+/* 1e9 operations per second, a multiplication and an addition being two. Takes about half a millisecond. */
+double bench_peak(enum bench_peak peak);
+enum bench_peak bench_peak_f32(enum incise_isa isa);
+/* Bytes per second / 1e9 of reading `bytes` at `data` in order. */
+double bench_read_rate(const void *data, size_t bytes);
+
+/* The sections of the program. */
+void bench_gemm(struct bench *bench);
+void bench_attention(struct bench *bench);
+void bench_rows(struct bench *bench);
 
 #endif

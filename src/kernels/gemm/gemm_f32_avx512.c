@@ -4,8 +4,8 @@
 #define TILE_MR 12
 #include "kernels/gemm/gemm_f32_tile.h"
 
-void inc_gemm_f32_run_avx512(size_t m, size_t n, const struct inc_gemm_f32_strip *strip, const float *a, size_t lda,
+void inc_gemm_f32_run_avx512(size_t m, size_t n, const struct inc_gemm_f32_strip *strips, const float *a, size_t lda,
                          const float *bias, float *c, size_t ldc)
 {
-    run_tiles(m, n, strip, a, lda, bias, c, ldc);
+    run_strips(m, n, strips, a, lda, bias, c, ldc);
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 
+#include "base/size.h"
 #include "kernels/gemm/gemm_f32.h"
 
 #define NR 16
 
-void inc_gemm_f32_run_scalar(size_t m, size_t n, const struct inc_gemm_f32_strip *strip, const float *a, size_t lda,
-                             const float *bias, float *c, size_t ldc)
+static void run_strip(size_t m, size_t n, const struct inc_gemm_f32_strip *strip, const float *a, size_t lda,
+                      const float *bias, float *c, size_t ldc)
 {
     for (size_t i = 0; i < m; i++) {
         float sum[NR] = {0};
@@ -16,4 +17,11 @@ void inc_gemm_f32_run_scalar(size_t m, size_t n, const struct inc_gemm_f32_strip
         }
         for (size_t j = 0; j < n; j++) c[i * ldc + j] = bias ? sum[j] + bias[j] : sum[j];
     }
+}
+
+void inc_gemm_f32_run_scalar(size_t m, size_t n, const struct inc_gemm_f32_strip *strips, const float *a, size_t lda,
+                             const float *bias, float *c, size_t ldc)
+{
+    for (size_t j = 0; j < n; j += NR)
+        run_strip(m, inc_min_size(NR, n - j), &strips[j / NR], a, lda, bias ? bias + j : NULL, c + j, ldc);
 }

@@ -39,7 +39,10 @@ static inline __attribute__((always_inline)) void run_tile(const size_t rows, co
     const __m256i ones = _mm256_set1_epi16(1);
     __m256i sum[MR];
     INC_UNROLL
-    for (size_t i = 0; i < rows; i++) sum[i] = _mm256_setzero_si256();
+    for (size_t i = 0; i < rows; i++) {
+        sum[i] = _mm256_setzero_si256();
+        __builtin_prefetch(c + i * job->ldc, 1);
+    }
     const size_t lda = job->lda;
     const int8_t *w = job->strip->w;
     const uint32_t *k = job->strip->k;

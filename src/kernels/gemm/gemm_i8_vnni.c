@@ -33,7 +33,11 @@ static inline __attribute__((always_inline)) void run_tile(const size_t rows, co
 {
     __m512i sum[MR][2];
     INC_UNROLL
-    for (size_t i = 0; i < rows; i++) sum[i][0] = sum[i][1] = _mm512_setzero_si512();
+    for (size_t i = 0; i < rows; i++) {
+        sum[i][0] = sum[i][1] = _mm512_setzero_si512();
+        __builtin_prefetch(c + i * job->ldc, 1);
+        __builtin_prefetch(c + i * job->ldc + 16, 1);
+    }
     const size_t lda = job->lda;
     const int8_t *w = job->strip->w;
     const uint32_t *k = job->strip->k;
@@ -94,7 +98,7 @@ static void begin_strip(struct strip_job *job, const struct inc_gemm_i8_strip *s
 /* Rows whose A and C stay in L2, and in the TLB, while all strips pass over them; a strip stays in L1 meanwhile. */
 static size_t slab_rows(size_t lda)
 {
-    const size_t tiles_that_fit = (size_t)(64 << 10) / (MR * lda);
+    const size_t tiles_that_fit = (size_t)(32 << 10) / (MR * lda);
     return MR * inc_max_size(tiles_that_fit, 1);
 }
 

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The product families of src/kernels/gemm for bench_kernels. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bench_gemm.h"
+#include "kernels/gemm/gemm_f32.h"
+#include "kernels/gemm/gemm_i8.h"
+
+static void check(enum incise_status status)
+{
+    if (status == INCISE_OK) return;
+    fprintf(stderr, "bench_kernels: weights cannot be packed\n");
+    exit((int)status);
+}
+
+/* ---- float ------------------------------------------------------------------------------------------------------- */
+
+static bool f32_kernel(size_t index, struct bench_kernel *kernel)
+{
+    size_t n;
+    const struct inc_gemm_f32_kernel *kernels = inc_gemm_f32_kernels(&n);
+    if (index >= n) return false;
+    *kernel = (struct bench_kernel){kernels[index].name, kernels[index].isa, bench_peak_f32(kernels[index].isa)};
+    return true;
+}
+
+static void f32_row(void *arg, size_t row, float *out)
+{
+    const struct bench_weights *weights = arg;
+    for (size_t i = 0; i < weights->k; i++) out[i] = (float)weights->q[row * weights->k + i] * 0.01f;
+}
+
+static void f32_pack(struct bench *bench, const struct bench_family *family, size_t kernel,
+                     const struct bench_weights *weights, struct bench_packed *packed)
+{
+    size_t n;
+    struct inc_gemm_f32_weights *own = bench_alloc(bench, 1, sizeof *own);
+    (void)family;
+    check(inc_gemm_f32_pack(&bench->ctx, NULL, &inc_gemm_f32_kernels(&n)[kernel], weights->n, weights->k, f32_row,
+                            (void *)(uintptr_t)weights, own));
+    *packed = (struct bench_packed){own, own->bytes, own->density};
+}
+
+static void f32_run(size_t kernel, const struct bench_packed *packed, const struct bench_input *input)
+{
+    size_t n;
+    const struct inc_gemm_f32_weights *own = packed->weights;
+    inc_gemm_f32_kernels(&n)[kernel].run(input->m, own->n, own->strips, input->a, own->k, NULL, input->c, own->n);
+}
+
+static void f32_release(struct bench *bench, struct bench_packed *packed)
+{
+    inc_gemm_f32_release(&bench->ctx, packed->weights);
+    inc_free(&bench->ctx, packed->weights);
+}
+
+/* ---- 8-bit, a scale per output ------------------------------------------------------------------------------------ */
+
+static bool i8_kernel(size_t index, struct bench_kernel *kernel)
+{
+    size_t n;
+    const struct inc_gemm_i8_kernel *kernels = inc_gemm_i8_kernels(&n);
+    if (index >= n) return false;
+    *kernel = (struct bench_kernel){kernels[index].name, kernels[index].isa,
+                                    kernels[index].isa >= INCISE_ISA_VNNI ? BENCH_PEAK_DOT_512 : BENCH_PEAK_I8_256};
+    return true;
+}
+
+static void i8_row(void *arg, size_t row, int16_t *out)
+{
+    const struct bench_weights *weights = arg;
+    for (size_t i = 0; i < weights->k; i++) out[i] = weights->q[row * weights->k + i];
+}
+
+static void i8_pack(struct bench *bench, const struct bench_family *family, size_t kernel,
+                    const struct bench_weights *weights, struct bench_packed *packed)
+{
+    size_t n;
+    struct inc_gemm_i8_weights *own = bench_alloc(bench, 1, sizeof *own);
+    float *scale = bench_random_floats(bench, weights->n, 6);
+    (void)family;
+    check(inc_gemm_i8_pack(&bench->ctx, NULL, &inc_gemm_i8_kernels(&n)[kernel], weights->n, weights->k, i8_row,
+                           (void *)(uintptr_t)weights, scale, own));
+    inc_free(&bench->ctx, scale);
+    *packed = (struct bench_packed){own, own->bytes, own->density};
+}
+
+static void i8_run(size_t kernel, const struct bench_packed *packed, const struct bench_input *input)
+{
+    size_t n;
+    const struct inc_gemm_i8_weights *own = packed->weights;
+    inc_gemm_i8_kernels(&n)[kernel].run(input->m, own->n, own->strips, input->a_u8, own->k, 128, input->scale,
+                                        own->w_scale, NULL, input->c, own->n);
+}
+
+static void i8_release(struct bench *bench, struct bench_packed *packed)
+{
+    inc_gemm_i8_release(&bench->ctx, packed->weights);
+    inc_free(&bench->ctx, packed->weights);
+}
+
+const struct bench_family bench_families[] = {
+    {"f32", 1, true, 0, f32_kernel, f32_pack, f32_run, f32_release},
+    {"i8", 4, true, 0, i8_kernel, i8_pack, i8_run, i8_release},
+};
+const size_t bench_n_families = sizeof bench_families / sizeof bench_families[0];
+const struct bench_family bench_rivals[1];
+const size_t bench_n_rivals = 0;
