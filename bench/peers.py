@@ -1,0 +1,329 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""incise and its rivals on the same models, texts and threads, in interleaved rounds; started by bench/peers.
+
+Every contestant is a process of its own (peer_worker.py), stopped by SIGSTOP while another has its turn. A round runs
+each once. Decides: the median of the per-round ratios to the fastest rival whose vectors have a mean cosine >= 0.99 to
+those of the float model. Its 95 % interval is a bootstrap over rounds.
+"""
+import argparse
+import json
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from engines import fixed_inputs, padded_inputs
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+MIN_COSINE = 0.99
+NATURAL_TEXTS, NATURAL_LENGTH, NATURAL_BATCH = 1000, 256, 32
+QUALITY_TEXTS = 64
+ISAS = {"all": -1, "avx2": 1}
+
+
+@dataclass
+class Contestant:
+    name: str
+    engine: str
+    model: str  # below build/peers/<model>
+    options: dict = field(default_factory=dict)
+    env: dict = field(default_factory=dict)
+
+
+@dataclass
+class Work:
+    name: str
+    model: str
+    shapes: list     # (batch, length), or "natural"
+    ours: list       # contestants, the first decides
+    rivals: list
+    float_model: str  # what quality is measured against
+
+
+def incise(model, compute="auto"):
+    return Contestant(f"incise {model}", "incise", model, {"compute": compute})
+
+
+def openvino(model, **properties):
+    label = " ".join([f"OpenVINO {model}"] + [f"{key}={value}" for key, value in properties.items()])
+    return Contestant(label, "openvino", model, {"properties": {"INFERENCE_PRECISION_HINT": "f32", **properties}})
+
+
+def onnxruntime(model):
+    return Contestant(f"ONNX Runtime {model[:-5]}", "onnxruntime", model)
+
+
+def deepsparse(model):
+    return Contestant(f"DeepSparse {model[:-5]}", "deepsparse", model)
+
+
+DENSE, SHORT = [(1, 128), (32, 128)], [(1, 16)]
+OV_INT8 = [openvino("ov-int8-weights"), openvino("ov-int8"),
+           openvino("ov-int8", INFERENCE_PRECISION_HINT="bf16")]
+WORKS = [
+    Work("FP32 dense", "minilm", DENSE, [incise("fp32")],
+         [openvino("fp32"), onnxruntime("fp32.onnx"), deepsparse("fp32.onnx")], "fp32"),
+    Work("INT8 dense", "minilm", DENSE, [incise("int8")],
+         OV_INT8 + [onnxruntime("dynamic.onnx"), deepsparse("static.onnx")], "fp32"),
+    Work("70 % 32x32, FP32", "minilm", [(32, 128)], [incise("block70-32x32"), incise("block70-32x4")],
+         [openvino("block70-32x32"), deepsparse("block70.onnx")], "block70-32x32"),
+    Work("70 % 32x32, INT8", "minilm", [(32, 128)], [incise("block70-32x32-int8"), incise("block70-32x4-int8")],
+         [deepsparse("block70-static.onnx")], "block70-32x32"),
+    Work("INT8, natural lengths", "minilm", ["natural"], [incise("int8")], OV_INT8, "fp32"),
+    Work("FP32 dense", "embeddinggemma", DENSE, [incise("fp32")], [openvino("fp32")], "fp32"),
+    Work("INT8 dense", "embeddinggemma", DENSE + SHORT, [incise("int8")], OV_INT8, "fp32"),
+    Work("70 % of all linears, FP32", "embeddinggemma", [(1, 128), (32, 128)],
+         [incise("block70-32x32"), incise("block70-32x4")], [openvino("fp32")], "fp32"),
+    Work("70 % of all linears, INT8", "embeddinggemma", [(1, 128), (32, 128)],
+         [incise("block70-32x32-int8"), incise("block70-32x4-int8")], OV_INT8, "fp32"),
+]
+
+
+# ---- models -----------------------------------------------------------------------------------------------------------
+
+class Maker:
+    """Makes the files of one model below build/peers, each once."""
+
+    def __init__(self, model, source, pythons):
+        self.folder, self.source, self.pythons = ROOT / "build" / "peers" / model, Path(source), pythons
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.texts = ROOT / "tests" / "data" / "passages.txt"
+
+    def path(self, name):
+        path = self.folder / name
+        if not path.exists():
+            print(f"peers: making {path.relative_to(ROOT)}", file=sys.stderr)
+            partial = path.with_name("partial-" + name)
+            subprocess.run(["rm", "-rf", partial], check=True)
+            self.make(name, partial)
+            partial.rename(path)
+        return str(path)
+
+    def make(self, name, out):
+        def tool(*command):
+            subprocess.run([ROOT / "build/release/incise", *command, "-o", out], check=True, stdout=subprocess.DEVNULL)
+
+        def rival(kind, source, *rest):
+            subprocess.run([self.pythons["peers"], HERE / "peer_models.py", kind, source, out, *rest], check=True,
+                           stdout=subprocess.DEVNULL)
+
+        texts = (self.source / "tokenizer.json", self.texts)
+        if name == "fp32":
+            tool("convert", self.source)
+        elif name == "fp32.onnx":
+            subprocess.run([self.pythons["export"], HERE / "export_onnx.py", self.source, out], check=True)
+        elif name.endswith("int8") and not name.startswith("ov"):
+            tool("quantize", self.path(name.removesuffix("-int8") if "-" in name else "fp32"), "--weights", "int8")
+        elif name.startswith("block70-32"):
+            tool("prune", self.path("fp32"), "--pattern", "block:" + name.split("-")[1], "--method", "magnitude",
+                 "--sparsity", "0.7")
+        elif name == "block70.onnx":
+            subprocess.run(["cp", self.path("fp32.onnx"), out], check=True)
+            rival("onnx-zeros", self.path("block70-32x32"))
+        elif name == "ov-int8-weights":
+            rival("ov-int8-weights", self.path("fp32"))
+        elif name == "ov-int8":
+            rival("ov-int8", self.path("fp32"), *texts)
+        elif name == "dynamic.onnx":
+            rival("onnx-dynamic", self.path("fp32.onnx"))
+        elif name.endswith("static.onnx"):
+            rival("onnx-static", self.path(name.replace("-static", "") if "-" in name else "fp32.onnx"), *texts)
+        else:
+            raise SystemExit(f"peers: nothing makes '{name}'")
+
+
+# ---- contestants ------------------------------------------------------------------------------------------------------
+
+class Worker:
+    def __init__(self, contestant, maker, args, isa):
+        options = dict(contestant.options)
+        if contestant.engine == "incise":
+            options.update(library=str(ROOT / "build/release/libincise.so"), isa=ISAS[isa])
+        capped = {} if isa == "all" else {"ONEDNN_MAX_CPU_ISA": isa.upper(), "NM_ARCH": isa}
+        python = maker.pythons["deepsparse" if contestant.engine == "deepsparse" else "peers"]
+        request = {"engine": contestant.engine, "model": maker.path(contestant.model), "threads": args.threads,
+                   "options": options}
+        self.name = contestant.name
+        self.process = subprocess.Popen([python, HERE / "peer_worker.py", json.dumps(request)], text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=args.stderr,
+                                        env={**os.environ, **capped})
+        self.answer()
+        self.pause()
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if line == "":
+            raise SystemExit(f"peers: {self.name} ended, see build/peers/stderr.log")
+        return json.loads(line)
+
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def ask(self, *words):
+        self.process.send_signal(signal.SIGCONT)
+        print(*words, file=self.process.stdin, flush=True)
+        answer = self.answer()
+        self.pause()
+        return answer
+
+    def end(self):
+        self.process.send_signal(signal.SIGCONT)
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def tokenized(source, texts, n, length):
+    from tokenizers import Tokenizer
+    encoder = Tokenizer.from_file(str(source / "tokenizer.json"))
+    encoder.no_padding()
+    encoder.enable_truncation(length)
+    with open(texts, encoding="utf-8") as lines:
+        return [encoder.encode(line.rstrip("\n")).ids for _, line in zip(range(n), lines)]
+
+
+def save_batches(path, batches):
+    np.savez(path, **{f"{i}_{kind}": array for i, batch in enumerate(batches) for kind, array in batch.items()})
+    return path
+
+
+def natural_batches(maker):
+    """Sorted by length, padded batches."""
+    rows = sorted(tokenized(maker.source, maker.texts, NATURAL_TEXTS, NATURAL_LENGTH), key=len)
+    return [padded_inputs(rows[i:i + NATURAL_BATCH]) for i in range(0, len(rows), NATURAL_BATCH)]
+
+
+def quality_batches(maker):
+    rows = tokenized(maker.source, maker.texts, QUALITY_TEXTS, 128)
+    return [padded_inputs(rows[i:i + 8]) for i in range(0, len(rows), 8)]
+
+
+# ---- measuring --------------------------------------------------------------------------------------------------------
+
+def ratio_of(rival, own):
+    ratios = [r / o for r, o in zip(rival, own)]
+    draws = random.Random(0)
+    medians = sorted(statistics.median(draws.choices(ratios, k=len(ratios))) for _ in range(1000))
+    return statistics.median(ratios), medians[25], medians[974]
+
+
+def mean_cosine(worker, reference, folder):
+    path = folder / "vectors.npy"
+    worker.ask("embed", path)
+    return float(np.mean(np.sum(np.load(path) * reference, axis=1)))
+
+
+def measure(work, maker, args, isa):
+    """One row per shape and contestant."""
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        quality = save_batches(folder / "quality.npz", quality_batches(maker))
+        reference = Worker(openvino(work.float_model), maker, args, isa)
+        reference.ask("bind", quality)
+        reference.ask("embed", folder / "reference.npy")
+        reference.end()
+        vectors = np.load(folder / "reference.npy")
+        workers = [Worker(contestant, maker, args, isa) for contestant in work.ours + work.rivals]
+        cosines = []
+        for worker in workers:
+            worker.ask("bind", quality)
+            cosines.append(mean_cosine(worker, vectors, folder))
+        for shape in work.shapes:
+            batches = natural_batches(maker) if shape == "natural" else [fixed_inputs(*shape)]
+            texts = sum(len(batch["input_ids"]) for batch in batches)
+            path = save_batches(folder / "work.npz", batches)
+            for worker in workers:
+                worker.ask("bind", path)
+            times = [[] for _ in workers]
+            for i in range(args.rounds + 1):  # the first round warms up
+                for own, worker in zip(times, workers):
+                    own.append(worker.ask("run")["seconds"])
+                if sys.stderr.isatty():
+                    print(f"\rpeers: {work.model}, {work.name}, {shape}: round {i}/{args.rounds}", end="", file=sys.stderr)
+            times = [own[1:] for own in times]
+            fair = [i for i in range(len(work.ours), len(workers)) if cosines[i] >= MIN_COSINE]
+            best = min(fair, key=lambda i: statistics.median(times[i]), default=None)
+            for i, worker in enumerate(workers):
+                rows.append({"model": work.model, "work": work.name, "isa": isa,
+                             "shape": "natural" if shape == "natural" else "%dx%d" % shape, "contestant": worker.name,
+                             "median": texts / statistics.median(times[i]), "best": texts / min(times[i]),
+                             "cosine": cosines[i], "rival": i == best,
+                             "ratio": None if best is None or i >= len(work.ours) else ratio_of(times[best], times[i])})
+        for worker in workers:
+            worker.end()
+    return rows
+
+
+# ---- report -----------------------------------------------------------------------------------------------------------
+
+def table(rows):
+    lines = ["| work | contestant | texts/s, median | best | x best rival (95 %) | cosine |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        ratio = "" if row["ratio"] is None else "{:.2f} ({:.2f} to {:.2f})".format(*row["ratio"])
+        ratio = "1.00, the rival" if row["rival"] else ratio
+        lines.append(f"| {row['model']} {row['work']}, {row['shape']} | {row['contestant']} | {row['median']:.1f} | "
+                     f"{row['best']:.1f} | {ratio} | {row['cosine']:.4f} |")
+    return "\n".join(lines)
+
+
+def versions(pythons):
+    code = ("from importlib.metadata import version as v, PackageNotFoundError\n"
+            "for p in ('openvino','nncf','onnxruntime','deepsparse'):\n"
+            "  try: print(p, v(p))\n  except PackageNotFoundError: pass")
+    found = [subprocess.run([pythons[kind], "-c", code], capture_output=True, text=True, check=True).stdout
+             for kind in ("peers", "deepsparse")]
+    return ", ".join("".join(found).split("\n")[:-1])
+
+
+def write(path, text):
+    """Replaces what stands between the marks in `path`."""
+    begin, end = "<!-- bench/peers begin -->\n", "<!-- bench/peers end -->\n"
+    old = path.read_text()
+    if begin not in old or end not in old:
+        raise SystemExit(f"peers: {path} has no marks to write between")
+    path.write_text(old[:old.index(begin) + len(begin)] + text + old[old.index(end):])
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="bench/peers", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pythons", required=True, type=json.loads, help=argparse.SUPPRESS)
+    parser.add_argument("--sources", required=True, type=json.loads, help=argparse.SUPPRESS)
+    parser.add_argument("models", nargs="+", choices=["minilm", "embeddinggemma"], help="needs --accept-gemma-terms once")
+    parser.add_argument("--work", default="", help="only works whose name contains this")
+    parser.add_argument("--isa", action="append", choices=list(ISAS),
+                        help="avx2: rivals are capped, too (default: all)")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
+    args = parser.parse_args()
+    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown")
+    rows = []
+    (ROOT / "build" / "peers").mkdir(parents=True, exist_ok=True)
+    with open(ROOT / "build" / "peers" / "stderr.log", "w") as args.stderr:
+        for isa in args.isa or ["all"]:
+            for work in WORKS:
+                if work.model in args.models and args.work in work.name:
+                    maker = Maker(work.model, args.sources[work.model], args.pythons)
+                    rows += measure(work, maker, args, isa)
+    command = " ".join(["bench/peers", *args.models] + [f"--isa {isa}" for isa in args.isa or []])
+    head = (f"`{command} --rounds {args.rounds}`, {cpu}, {args.threads} threads, {versions(args.pythons)}.\n"
+            f"Cosine: mean-pooled vectors of {QUALITY_TEXTS} passages, to the same weights in float32 (dense rows: the "
+            f"model; pruned rows: as in the table of works).\n\n")
+    (ROOT / "build" / "peers" / "results.json").write_text(json.dumps(rows, indent=1))
+    print(head + table(rows))
+    if args.write:
+        write(ROOT / "docs" / "performance.md", head + table(rows) + "\n")
+
+
+if __name__ == "__main__":
+    main()
