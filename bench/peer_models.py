@@ -7,7 +7,11 @@ usage: peer_models.py KIND SOURCE OUT [TOKENIZER TEXTS]    (needs the venv of sc
   ov-int8          IR -> IR: nncf.quantize for transformers (SmoothQuant) calibrated on TEXTS
   onnx-zeros       ONNX OUT given -> the same file with the zeros of the IR SOURCE in its MatMul weights
   onnx-dynamic     ONNX -> ONNX: onnxruntime quantize_dynamic, per channel
-  onnx-static      ONNX -> ONNX: onnxruntime quantize_static, QDQ, calibrated on TEXTS
+  onnx-static      ONNX -> ONNX: onnxruntime quantize_static calibrated on TEXTS, in the QLinearMatMul form that
+                   DeepSparse runs on integers (of QuantizeLinear pairs it makes float); attention products stay float
+  onnx-attention   the same with attention products
+  onnx-mixed       the same as onnx-attention, with the FFN's second MatMul in float: MiniLM needs that for a cosine
+                   above 0.99
 """
 import os
 import sys
@@ -80,7 +84,7 @@ def onnx_dynamic(source, out):
     quantize_dynamic(source, out, weight_type=QuantType.QInt8, per_channel=True)
 
 
-def onnx_static(source, out, tokenizer, texts):
+def onnx_static(source, out, tokenizer, texts, attention=False, exclude=()):
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     names = [port.name for port in onnx.load(source).graph.input]
@@ -92,9 +96,20 @@ def onnx_static(source, out, tokenizer, texts):
         def get_next(self):
             return next(self.samples, None)
 
-    quantize_static(source, out, Reader(), quant_format=QuantFormat.QDQ, per_channel=True, op_types_to_quantize=["MatMul"],
-                    activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-                    extra_options={"MatMulConstBOnly": True})
+    quantize_static(source, out, Reader(), quant_format=QuantFormat.QOperator, op_types_to_quantize=["MatMul"],
+                    activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_exclude=list(exclude),
+                    extra_options={"MatMulConstBOnly": not attention})
+
+
+def onnx_attention(source, out, tokenizer, texts):
+    onnx_static(source, out, tokenizer, texts, attention=True)
+
+
+def onnx_mixed(source, out, tokenizer, texts):
+    import onnx
+    seconds = [node.name for node in onnx.load(source).graph.node
+               if node.name.endswith("/output/dense/MatMul") and "attention" not in node.name]
+    onnx_static(source, out, tokenizer, texts, attention=True, exclude=seconds)
 
 
 if __name__ == "__main__":

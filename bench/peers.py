@@ -25,6 +25,7 @@ from engines import fixed_inputs, padded_inputs
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 MIN_COSINE = 0.99
+NATURAL = "natural lengths"  # a shape: real texts, sorted by length
 NATURAL_TEXTS, NATURAL_LENGTH, NATURAL_BATCH = 1000, 256, 32
 QUALITY_TEXTS = 64
 ISAS = {"all": -1, "avx2": 1}
@@ -35,6 +36,7 @@ class Contestant:
     name: str
     engine: str
     model: str  # below build/peers/<model>
+    twin: str   # the IR with the same weights in float32, against which quality is measured
     options: dict = field(default_factory=dict)
     env: dict = field(default_factory=dict)
 
@@ -43,27 +45,34 @@ class Contestant:
 class Work:
     name: str
     model: str
-    shapes: list     # (batch, length), or "natural"
-    ours: list       # contestants, the first decides
+    shapes: list     # (batch, length), or NATURAL
+    ours: list
     rivals: list
-    float_model: str  # what quality is measured against
 
 
-def incise(model, compute="auto"):
-    return Contestant(f"incise {model}", "incise", model, {"compute": compute})
+def twin_of(model):
+    """block70-32x4-int8 -> block70-32x4, int8 -> fp32, block70-static.onnx -> block70-32x32."""
+    if not model.startswith("block70"):
+        return "fp32"
+    return "block70-32x32" if model.endswith(".onnx") else model.removesuffix("-int8")
+
+
+def incise(model):
+    return Contestant(f"incise {model}", "incise", model, twin_of(model))
 
 
 def openvino(model, **properties):
-    label = " ".join([f"OpenVINO {model}"] + [f"{key}={value}" for key, value in properties.items()])
-    return Contestant(label, "openvino", model, {"properties": {"INFERENCE_PRECISION_HINT": "f32", **properties}})
+    label = " ".join([f"OpenVINO {model}"] + list(properties.values()))
+    return Contestant(label, "openvino", model, twin_of(model),
+                      {"properties": {"INFERENCE_PRECISION_HINT": "f32", **properties}})
 
 
 def onnxruntime(model):
-    return Contestant(f"ONNX Runtime {model[:-5]}", "onnxruntime", model)
+    return Contestant(f"ONNX Runtime {model[:-5]}", "onnxruntime", model, twin_of(model))
 
 
 def deepsparse(model):
-    return Contestant(f"DeepSparse {model[:-5]}", "deepsparse", model)
+    return Contestant(f"DeepSparse {model[:-5]}", "deepsparse", model, twin_of(model))
 
 
 DENSE, SHORT = [(1, 128), (32, 128)], [(1, 16)]
@@ -71,20 +80,20 @@ OV_INT8 = [openvino("ov-int8-weights"), openvino("ov-int8"),
            openvino("ov-int8", INFERENCE_PRECISION_HINT="bf16")]
 WORKS = [
     Work("FP32 dense", "minilm", DENSE, [incise("fp32")],
-         [openvino("fp32"), onnxruntime("fp32.onnx"), deepsparse("fp32.onnx")], "fp32"),
+         [openvino("fp32"), onnxruntime("fp32.onnx"), deepsparse("fp32.onnx")]),
     Work("INT8 dense", "minilm", DENSE, [incise("int8")],
-         OV_INT8 + [onnxruntime("dynamic.onnx"), deepsparse("static.onnx")], "fp32"),
+         OV_INT8 + [onnxruntime("dynamic.onnx"), deepsparse("attention.onnx"), deepsparse("mixed.onnx")]),
     Work("70 % 32x32, FP32", "minilm", [(32, 128)], [incise("block70-32x32"), incise("block70-32x4")],
-         [openvino("block70-32x32"), deepsparse("block70.onnx")], "block70-32x32"),
+         [openvino("block70-32x32"), deepsparse("block70.onnx")]),
     Work("70 % 32x32, INT8", "minilm", [(32, 128)], [incise("block70-32x32-int8"), incise("block70-32x4-int8")],
-         [deepsparse("block70-static.onnx")], "block70-32x32"),
-    Work("INT8, natural lengths", "minilm", ["natural"], [incise("int8")], OV_INT8, "fp32"),
-    Work("FP32 dense", "embeddinggemma", DENSE, [incise("fp32")], [openvino("fp32")], "fp32"),
-    Work("INT8 dense", "embeddinggemma", DENSE + SHORT, [incise("int8")], OV_INT8, "fp32"),
+         [deepsparse("block70-static.onnx"), deepsparse("block70-attention.onnx")]),
+    Work("INT8", "minilm", [NATURAL], [incise("int8")], OV_INT8),
+    Work("FP32 dense", "embeddinggemma", DENSE, [incise("fp32")], [openvino("fp32")]),
+    Work("INT8 dense", "embeddinggemma", DENSE + SHORT, [incise("int8")], OV_INT8),
     Work("70 % of all linears, FP32", "embeddinggemma", [(1, 128), (32, 128)],
-         [incise("block70-32x32"), incise("block70-32x4")], [openvino("fp32")], "fp32"),
+         [incise("block70-32x32"), incise("block70-32x4")], [openvino("fp32")]),
     Work("70 % of all linears, INT8", "embeddinggemma", [(1, 128), (32, 128)],
-         [incise("block70-32x32-int8"), incise("block70-32x4-int8")], OV_INT8, "fp32"),
+         [incise("block70-32x32-int8"), incise("block70-32x4-int8")], OV_INT8),
 ]
 
 
@@ -135,8 +144,9 @@ class Maker:
             rival("ov-int8", self.path("fp32"), *texts)
         elif name == "dynamic.onnx":
             rival("onnx-dynamic", self.path("fp32.onnx"))
-        elif name.endswith("static.onnx"):
-            rival("onnx-static", self.path(name.replace("-static", "") if "-" in name else "fp32.onnx"), *texts)
+        elif name.removesuffix(".onnx").split("-")[-1] in ("static", "attention", "mixed"):
+            base, kind = name.rsplit("-", 1) if "-" in name else ("fp32", name)
+            rival("onnx-" + kind.removesuffix(".onnx"), self.path(base + ".onnx"), *texts)
         else:
             raise SystemExit(f"peers: nothing makes '{name}'")
 
@@ -215,51 +225,61 @@ def ratio_of(rival, own):
     return statistics.median(ratios), medians[25], medians[974]
 
 
-def mean_cosine(worker, reference, folder):
+def vectors_of(worker, quality, folder):
     path = folder / "vectors.npy"
+    worker.ask("bind", quality)
     worker.ask("embed", path)
-    return float(np.mean(np.sum(np.load(path) * reference, axis=1)))
+    return np.load(path)
+
+
+def cosine_to_twins(contestants, workers, maker, args, folder):
+    """Mean cosine of each contestant's vectors to those of its twin in OpenVINO f32."""
+    quality = save_batches(folder / "quality.npz", quality_batches(maker))
+    references = {}
+    for twin in {contestant.twin for contestant in contestants}:
+        worker = Worker(openvino(twin), maker, args, "all")
+        references[twin] = vectors_of(worker, quality, folder)
+        worker.end()
+    return [float(np.mean(np.sum(vectors_of(worker, quality, folder) * references[contestant.twin], axis=1)))
+            for contestant, worker in zip(contestants, workers)]
+
+
+def play(workers, label, rounds):
+    """Seconds of each worker in each round; a first round warms up."""
+    times = [[] for _ in workers]
+    for i in range(rounds + 1):
+        for own, worker in zip(times, workers):
+            own.append(worker.ask("run")["seconds"])
+        if sys.stderr.isatty():
+            print(f"\rpeers: {label}: round {i}/{rounds} ", end="", file=sys.stderr)
+    return [own[1:] for own in times]
 
 
 def measure(work, maker, args, isa):
     """One row per shape and contestant."""
-    rows = []
+    contestants, rows = work.ours + work.rivals, []
+    workers = [Worker(contestant, maker, args, isa) for contestant in contestants]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        quality = save_batches(folder / "quality.npz", quality_batches(maker))
-        reference = Worker(openvino(work.float_model), maker, args, isa)
-        reference.ask("bind", quality)
-        reference.ask("embed", folder / "reference.npy")
-        reference.end()
-        vectors = np.load(folder / "reference.npy")
-        workers = [Worker(contestant, maker, args, isa) for contestant in work.ours + work.rivals]
-        cosines = []
-        for worker in workers:
-            worker.ask("bind", quality)
-            cosines.append(mean_cosine(worker, vectors, folder))
+        cosines = cosine_to_twins(contestants, workers, maker, args, folder)
         for shape in work.shapes:
-            batches = natural_batches(maker) if shape == "natural" else [fixed_inputs(*shape)]
+            batches = natural_batches(maker) if shape == NATURAL else [fixed_inputs(*shape)]
             texts = sum(len(batch["input_ids"]) for batch in batches)
+            shape = shape if shape == NATURAL else "%dx%d" % shape
             path = save_batches(folder / "work.npz", batches)
             for worker in workers:
                 worker.ask("bind", path)
-            times = [[] for _ in workers]
-            for i in range(args.rounds + 1):  # the first round warms up
-                for own, worker in zip(times, workers):
-                    own.append(worker.ask("run")["seconds"])
-                if sys.stderr.isatty():
-                    print(f"\rpeers: {work.model}, {work.name}, {shape}: round {i}/{args.rounds}", end="", file=sys.stderr)
-            times = [own[1:] for own in times]
+            times = play(workers, f"{work.model}, {work.name}, {shape}, {isa}", args.rounds)
             fair = [i for i in range(len(work.ours), len(workers)) if cosines[i] >= MIN_COSINE]
-            best = min(fair, key=lambda i: statistics.median(times[i]), default=None)
+            rival = min(fair, key=lambda i: statistics.median(times[i]), default=None)
             for i, worker in enumerate(workers):
-                rows.append({"model": work.model, "work": work.name, "isa": isa,
-                             "shape": "natural" if shape == "natural" else "%dx%d" % shape, "contestant": worker.name,
-                             "median": texts / statistics.median(times[i]), "best": texts / min(times[i]),
-                             "cosine": cosines[i], "rival": i == best,
-                             "ratio": None if best is None or i >= len(work.ours) else ratio_of(times[best], times[i])})
-        for worker in workers:
-            worker.end()
+                against = None if rival is None or i >= len(work.ours) else ratio_of(times[rival], times[i])
+                rows.append({"model": work.model, "work": work.name, "isa": isa, "shape": shape,
+                             "contestant": worker.name, "median": texts / statistics.median(times[i]),
+                             "best": texts / min(times[i]), "cosine": cosines[i], "rival": i == rival,
+                             "ratio": against})
+    for worker in workers:
+        worker.end()
     return rows
 
 
@@ -268,9 +288,10 @@ def measure(work, maker, args, isa):
 def table(rows):
     lines = ["| work | contestant | texts/s, median | best | x best rival (95 %) | cosine |", "|---|---|---|---|---|---|"]
     for row in rows:
+        cap = "" if row["isa"] == "all" else ", " + row["isa"]
         ratio = "" if row["ratio"] is None else "{:.2f} ({:.2f} to {:.2f})".format(*row["ratio"])
         ratio = "1.00, the rival" if row["rival"] else ratio
-        lines.append(f"| {row['model']} {row['work']}, {row['shape']} | {row['contestant']} | {row['median']:.1f} | "
+        lines.append(f"| {row['model']} {row['work']}, {row['shape']}{cap} | {row['contestant']} | {row['median']:.1f} | "
                      f"{row['best']:.1f} | {ratio} | {row['cosine']:.4f} |")
     return "\n".join(lines)
 
@@ -317,8 +338,8 @@ def main():
                     rows += measure(work, maker, args, isa)
     command = " ".join(["bench/peers", *args.models] + [f"--isa {isa}" for isa in args.isa or []])
     head = (f"`{command} --rounds {args.rounds}`, {cpu}, {args.threads} threads, {versions(args.pythons)}.\n"
-            f"Cosine: mean-pooled vectors of {QUALITY_TEXTS} passages, to the same weights in float32 (dense rows: the "
-            f"model; pruned rows: as in the table of works).\n\n")
+            f"Cosine: mean-pooled vectors of {QUALITY_TEXTS} passages, to OpenVINO f32 on the same weights before "
+            f"quantization.\n\n")
     (ROOT / "build" / "peers" / "results.json").write_text(json.dumps(rows, indent=1))
     print(head + table(rows))
     if args.write:
