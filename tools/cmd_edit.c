@@ -4,6 +4,7 @@
 
 #include "commands.h"
 #include "incise/compress.h"
+#include "texts.h"
 
 struct edit_options {
     const char *out;
@@ -12,6 +13,8 @@ struct edit_options {
     struct incise_quantize_options quantize;
     struct incise_convert_options convert;
     long seed;
+    const char *calibrate; /* file of texts */
+    long tokens;
 };
 
 static void edit_defaults(void *block)
@@ -109,7 +112,18 @@ static const struct tool_option prune_table[] = {
     OPTION("pattern", 'p', TOOL_TEXT, prune.pattern, "element|block:RxC",
            "what is removed: R outputs x C inputs of W[out, in]; 32x4 runs as fast as 32x32 and loses less"),
     OPTION("sparsity", 's', TOOL_REAL, prune.sparsity, "S", "share of each weight's blocks, 0 <= S < 1"),
-    OPTION("method", 'm', TOOL_TEXT, prune.method, "magnitude|random", "which blocks (default: magnitude)"),
+    OPTION("calibrate", 'c', TOOL_TEXT, calibrate, "FILE",
+           "texts of the kind that the model will meet: lines, .jsonl (`text`) or .tsv; what stays is fitted on them"),
+    OPTION("method", 'm', TOOL_TEXT, prune.method, "magnitude|random|wanda|obs",
+           "which blocks (default: obs with --calibrate, else magnitude)"),
+    OPTION("refit", 0, TOOL_TEXT, prune.refit, "none|dense|residual",
+           "fit what stays to the model as it was, or also to what its residual stream has lost (default: residual "
+           "with --calibrate, else none)"),
+    OPTION("tokens", 0, TOOL_INT, tokens, "N", "of --calibrate, texts in order (default: 32768)"),
+    OPTION("prompt", 0, TOOL_TEXT, prune.calibration.prompt, "NAME",
+           "of the model's prompts, before --calibrate's texts (default: document and query in turn)"),
+    OPTION("tokenizer", 0, TOOL_TEXT, prune.calibration.tokenizer, "PATH",
+           "for --calibrate (default: beside the model)"),
     OPTION("norm", 0, TOOL_TEXT, prune.norm, "l1|l2", "score of a block for magnitude (default: l1)"),
     OPTION("select", 0, TOOL_TEXT, prune.select, "REGEX",
            "layers, by their or their weight's name (default: every MatMul)"),
@@ -117,17 +131,32 @@ static const struct tool_option prune_table[] = {
     OPTION("seed", 0, TOOL_INT, seed, "N", "of random"),
 };
 
+static enum incise_status load_calibration(struct edit_options *options, struct texts *texts)
+{
+    if (options->tokens < 0) return tool_fail(INCISE_ERROR_USAGE, "--tokens %ld: use 1 or more", options->tokens);
+    if (options->calibrate == NULL) return INCISE_OK;
+    enum incise_status status = texts_load(options->calibrate, texts);
+    if (status != INCISE_OK) return status;
+    options->prune.calibration.texts = (const char *const *)texts->items;
+    options->prune.calibration.lengths = texts->lengths;
+    options->prune.calibration.n = texts->n;
+    options->prune.calibration.max_tokens = (size_t)options->tokens;
+    return INCISE_OK;
+}
+
 static enum incise_status prune_run(const struct tool_global *global, void *block, char **arguments, size_t n)
 {
     struct edit_options *options = block;
     struct incise_engine *engine = NULL;
     struct incise_changes *changes = NULL;
+    struct texts texts = {0};
     (void)n;
     enum incise_status status = check_out(options);
     if (status == INCISE_OK && options->prune.pattern == NULL)
         status = tool_fail(INCISE_ERROR_USAGE, "--pattern is missing: element or block:RxC, such as block:32x4");
     if (status == INCISE_OK && options->prune.sparsity < 0)
         status = tool_fail(INCISE_ERROR_USAGE, "--sparsity is missing: the share to remove, such as 0.5");
+    if (status == INCISE_OK) status = load_calibration(options, &texts);
     if (status == INCISE_OK) status = tool_engine(global, &engine);
     options->prune.force = options->force;
     options->prune.seed = (uint64_t)options->seed;
@@ -137,6 +166,7 @@ static enum incise_status prune_run(const struct tool_global *global, void *bloc
     if (status == INCISE_OK) status = print_changes(global, changes, true);
     incise_changes_destroy(changes);
     incise_engine_destroy(engine);
+    texts_release(&texts);
     return status;
 }
 

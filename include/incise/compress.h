@@ -17,18 +17,34 @@ extern "C" {
 /* Called on the caller's thread after each of `total` weights; `name` lives for the call only. */
 typedef void incise_progress_fn(void *user, size_t done, size_t total, const char *name);
 
+/* Texts that the model is run on, to see its activations: a few hundred passages of the kind it will meet, not those
+ * that it will be judged by. They are cut at the model's length. */
+struct incise_calibration {
+    const char *const *texts; /* UTF-8 */
+    const size_t *lengths;    /* bytes of each */
+    size_t n;                 /* 0: no calibration */
+    size_t max_tokens;        /* texts are taken in order until they hold so many; 0: 32768 */
+    const char *prompt;       /* name of the prompt before each text; NULL: the model's for documents and for queries,
+                               * in turn, where it has them */
+    const char *tokenizer;    /* as for embedding; NULL: beside the model */
+};
+
 /* Texts are read during the call only. Initialize with the init function, change what you need. */
 struct incise_prune_options {
     size_t struct_size;
     const char *pattern; /* "element", or "block:RxC": R outputs x C inputs of W[out, in], edge blocks cut short */
-    const char *method;  /* "magnitude" (default) or "random" */
+    const char *method;  /* "magnitude", "random", "wanda" or "obs"; NULL: obs with calibration, else magnitude */
+    const char *refit;   /* what stays is fitted to: "none", "dense" (what the model as it was made of the texts) or
+                          * "residual" (that and what the residual stream has lost before); NULL: residual with
+                          * calibration, else none */
     const char *norm;    /* score of a block for "magnitude": "l1" (default) or "l2" */
     double sparsity;     /* share of each weight's blocks, 0 <= sparsity < 1 */
     const char *select;  /* POSIX extended regex, searched in the layer's or its weight's name; NULL: every MatMul */
     const char *ignore;  /* layers that match are left alone; NULL: none */
-    uint64_t seed;       /* of "random" */
-    int force;           /* 1: replace an existing output folder */
-    incise_progress_fn *progress; /* may be NULL */
+    struct incise_calibration calibration; /* wanda, obs and refit need it */
+    uint64_t seed;                         /* of "random" */
+    int force;                             /* 1: replace an existing output folder */
+    incise_progress_fn *progress;          /* may be NULL */
     void *progress_user;
 };
 
@@ -66,9 +82,10 @@ INCISE_API void incise_quantize_options_init(struct incise_quantize_options *opt
 INCISE_API void incise_convert_options_init(struct incise_convert_options *options);
 
 /* Zeroes blocks of the weights of `model` (.xml or folder) and writes folder `out`. "magnitude": in each weight, the
- * blocks whose norm is below the (100 * sparsity)-th percentile of its block norms, interpolated linearly; "random":
- * round(sparsity * blocks) of them. Zero means the value after decompression. On success *changes (if `changes` is not
- * NULL) is the caller's. INCISE_ERROR_USAGE for options that cannot work and for a selection that is empty. */
+ * blocks whose norm is below the (100 * sparsity)-th percentile of its block norms, interpolated linearly; the others:
+ * round(sparsity * blocks) of them; docs/compression.md says which. Zero means the value after decompression. On success
+ * *changes (if `changes` is not NULL) is the caller's. INCISE_ERROR_USAGE for options that cannot work and for a
+ * selection that is empty. */
 INCISE_API INCISE_CHECK enum incise_status incise_prune(struct incise_engine *engine, const char *model,
                                                         const char *out, const struct incise_prune_options *options,
                                                         struct incise_changes **changes);

@@ -6,6 +6,7 @@
 
 #include "api/engine_internal.h"
 #include "base/file.h"
+#include "compress/calibration.h"
 #include "compress/changes.h"
 #include "formats/huggingface/huggingface.h"
 #include "formats/openvino/ir.h"
@@ -21,20 +22,28 @@ static enum incise_status write_folder(struct inc_graph *graph, const char *fold
 
 /* ---- prune and quantize ---------------------------------------------------------------------------------------- */
 
-/* One edit of a read graph; `options` are the public ones. */
-typedef enum incise_status edit_fn(struct inc_graph *graph, struct inc_pool *pool, const void *options,
-                                   struct incise_changes *changes);
+/* One edit of a graph read from `folder`; `options` are the public ones. */
+typedef enum incise_status edit_fn(struct incise_engine *engine, struct inc_graph *graph, const char *folder,
+                                   const void *options, struct incise_changes *changes);
 
-static enum incise_status run_prune(struct inc_graph *graph, struct inc_pool *pool, const void *options,
-                                    struct incise_changes *changes)
+static enum incise_status run_prune(struct incise_engine *engine, struct inc_graph *graph, const char *folder,
+                                    const void *options, struct incise_changes *changes)
 {
-    return inc_prune(graph, pool, options, changes);
+    const struct incise_prune_options *prune = options;
+    struct inc_calibration *calibration = NULL;
+    enum incise_status status = INCISE_OK;
+    if (prune->calibration.n > 0)
+        status = inc_calibration_create(graph, engine->pool, engine->device, folder, &prune->calibration, &calibration);
+    if (status == INCISE_OK) status = inc_prune(graph, engine->pool, prune, calibration, changes);
+    inc_calibration_destroy(calibration);
+    return status;
 }
 
-static enum incise_status run_quantize(struct inc_graph *graph, struct inc_pool *pool, const void *options,
-                                       struct incise_changes *changes)
+static enum incise_status run_quantize(struct incise_engine *engine, struct inc_graph *graph, const char *folder,
+                                       const void *options, struct incise_changes *changes)
 {
-    return inc_quantize(graph, pool, options, changes);
+    (void)folder;
+    return inc_quantize(graph, engine->pool, options, changes);
 }
 
 static enum incise_status edit_graph(struct incise_engine *engine, const char *model, struct inc_output *out,
@@ -44,8 +53,8 @@ static enum incise_status edit_graph(struct incise_engine *engine, const char *m
     struct inc_graph *graph = NULL;
     char *folder = NULL;
     enum incise_status status = inc_ir_read(ctx, model, &graph);
-    if (status == INCISE_OK) status = edit(graph, inc_engine_pool(engine), options, changes);
     if (status == INCISE_OK) status = inc_folder_of(ctx, model, &folder);
+    if (status == INCISE_OK) status = edit(engine, graph, folder, options, changes);
     if (status == INCISE_OK) status = write_folder(graph, folder, out);
     inc_free(ctx, folder);
     inc_graph_destroy(graph);

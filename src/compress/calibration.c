@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/size.h"
+#include "text/prompts.h"
 #include "text/text_length.h"
 #include "text/tokenizer.h"
 
@@ -23,42 +25,66 @@ static enum incise_status add_text(struct inc_calibration *calibration, size_t i
     INC_TRY(inc_grow(ctx, (void **)&calibration->texts, &calibration->texts_capacity, calibration->n_texts,
                      sizeof *calibration->texts));
     memcpy(calibration->ids + calibration->n_ids, ids->ids, ids->count * sizeof *ids->ids);
-    calibration->texts[calibration->n_texts++] =
-        (struct inc_calibration_text){index, calibration->n_ids, ids->count};
+    calibration->texts[calibration->n_texts++] = (struct inc_calibration_text){index, calibration->n_ids, ids->count};
     calibration->n_ids += ids->count;
     return INCISE_OK;
 }
 
-static enum incise_status encode_texts(struct inc_calibration *calibration, const struct inc_tokenizer *tokenizer,
-                                       const struct inc_calibration_source *source, size_t max_length)
-{
-    size_t max_tokens = source->max_tokens > 0 ? source->max_tokens : INC_CALIBRATION_TOKENS;
-    enum incise_status status = INCISE_OK;
-    struct inc_ids ids;
-    inc_ids_init(&ids, calibration->ctx);
-    for (size_t i = 0; i < source->n && calibration->n_ids < max_tokens && status == INCISE_OK; i++) {
-        if (source->lengths[i] == 0) continue;
-        status = inc_tokenizer_encode(tokenizer, source->texts[i], source->lengths[i], max_length, &ids);
-        if (status != INCISE_OK)
-            status = inc_fail(calibration->ctx, status, "calibration text %zu cannot be tokenized", i);
-        else if (ids.count > 0)
-            status = add_text(calibration, i, &ids);
-    }
-    inc_ids_release(&ids);
-    if (status == INCISE_OK && calibration->n_ids == 0)
-        status = inc_fail(calibration->ctx, INCISE_ERROR_DATA, "the calibration texts hold no tokens");
-    return status;
-}
-
-static enum incise_status tokenize(struct inc_calibration *calibration, const struct inc_calibration_source *source)
-{
+/* What tokenizing needs. */
+struct encoder {
+    struct inc_calibration *calibration;
+    const struct incise_calibration *texts;
     struct inc_tokenizer *tokenizer;
     size_t max_length;
-    INC_TRY(inc_tokenizer_load(calibration->ctx, source->tokenizer != NULL ? source->tokenizer : source->folder,
-                               &tokenizer));
-    enum incise_status status = inc_text_length(calibration->ctx, source->folder, tokenizer, &max_length);
-    if (status == INCISE_OK) status = encode_texts(calibration, tokenizer, source, max_length);
-    inc_tokenizer_destroy(tokenizer);
+    const char *prompts[2]; /* of texts of even and of odd index */
+    struct inc_ids ids;
+    struct inc_buffer joined; /* prompt and text */
+};
+
+static enum incise_status encode_text(struct encoder *encoder, size_t index)
+{
+    const struct inc_ctx *ctx = encoder->calibration->ctx;
+    inc_buffer_clear(&encoder->joined);
+    inc_buffer_puts(&encoder->joined, encoder->prompts[index % 2]);
+    inc_buffer_append(&encoder->joined, encoder->texts->texts[index], encoder->texts->lengths[index]);
+    INC_TRY(inc_buffer_check(&encoder->joined));
+    enum incise_status status = inc_tokenizer_encode(encoder->tokenizer, encoder->joined.data, encoder->joined.length,
+                                                     encoder->max_length, &encoder->ids);
+    if (status != INCISE_OK) return inc_fail(ctx, status, "calibration text %zu cannot be tokenized", index);
+    return encoder->ids.count > 0 ? add_text(encoder->calibration, index, &encoder->ids) : INCISE_OK;
+}
+
+static enum incise_status encode_texts(struct encoder *encoder)
+{
+    const struct incise_calibration *texts = encoder->texts;
+    size_t max_tokens = texts->max_tokens > 0 ? texts->max_tokens : INC_CALIBRATION_TOKENS;
+    for (size_t i = 0; i < texts->n && encoder->calibration->n_ids < max_tokens; i++)
+        if (texts->lengths[i] > 0) INC_TRY(encode_text(encoder, i));
+    if (encoder->calibration->n_ids > 0) return INCISE_OK;
+    return inc_fail(encoder->calibration->ctx, INCISE_ERROR_DATA, "the calibration texts hold no tokens");
+}
+
+static enum incise_status tokenize(struct inc_calibration *calibration, const char *folder,
+                                   const struct incise_calibration *texts)
+{
+    const struct inc_ctx *ctx = calibration->ctx;
+    static const char *const kinds[2] = {"document", "query"};
+    struct encoder encoder = {.calibration = calibration, .texts = texts};
+    struct inc_prompts prompts;
+    INC_TRY(inc_prompts_load(ctx, folder, &prompts));
+    inc_ids_init(&encoder.ids, ctx);
+    inc_buffer_init(&encoder.joined, ctx);
+    enum incise_status status = INCISE_OK;
+    for (int i = 0; i < 2 && status == INCISE_OK; i++)
+        status = inc_prompts_find(&prompts, texts->prompt != NULL ? texts->prompt : kinds[i], &encoder.prompts[i]);
+    if (status == INCISE_OK)
+        status = inc_tokenizer_load(ctx, texts->tokenizer != NULL ? texts->tokenizer : folder, &encoder.tokenizer);
+    if (status == INCISE_OK) status = inc_text_length(ctx, folder, encoder.tokenizer, &encoder.max_length);
+    if (status == INCISE_OK) status = encode_texts(&encoder);
+    inc_tokenizer_destroy(encoder.tokenizer);
+    inc_buffer_fini(&encoder.joined);
+    inc_ids_release(&encoder.ids);
+    inc_prompts_release(&prompts);
     return status;
 }
 
@@ -112,8 +138,8 @@ static enum incise_status allocate_inputs(struct inc_calibration *calibration)
 /* ---- life ------------------------------------------------------------------------------------------------------ */
 
 enum incise_status inc_calibration_create(const struct inc_graph *graph, struct inc_pool *pool,
-                                          struct inc_device *device, const struct inc_calibration_source *source,
-                                          struct inc_calibration **out)
+                                          struct inc_device *device, const char *folder,
+                                          const struct incise_calibration *texts, struct inc_calibration **out)
 {
     const struct inc_ctx *ctx = graph->ctx;
     struct inc_calibration *calibration = inc_alloc_zero(ctx, 1, sizeof *calibration);
@@ -122,7 +148,7 @@ enum incise_status inc_calibration_create(const struct inc_graph *graph, struct 
     calibration->pool = pool;
     calibration->device = device;
     enum incise_status status = inc_text_inputs_match(graph, &calibration->inputs);
-    if (status == INCISE_OK) status = tokenize(calibration, source);
+    if (status == INCISE_OK) status = tokenize(calibration, folder, texts);
     if (status == INCISE_OK) status = make_batches(calibration);
     if (status == INCISE_OK) status = allocate_inputs(calibration);
     if (status == INCISE_OK)

@@ -3,6 +3,7 @@
 #ifndef INC_COMPRESS_CALIBRATION_H
 #define INC_COMPRESS_CALIBRATION_H
 
+#include "incise/compress.h"
 #include "lower/run.h"
 #include "lower/text_inputs.h"
 
@@ -33,21 +34,12 @@ struct inc_calibration {
     struct inc_tensor tensors[INC_MAX_TEXT_INPUTS]; /* of the batch that was fed last */
 };
 
-/* What to tokenize with, and how much of it. */
-struct inc_calibration_source {
-    const char *tokenizer; /* path, NULL: `folder` */
-    const char *folder;    /* of the model */
-    const char *const *texts;
-    const size_t *lengths; /* bytes */
-    size_t n;
-    size_t max_tokens; /* texts are taken in order until they hold so many; 0: INC_CALIBRATION_TOKENS */
-};
-
-/* Tokenizes for the inputs of `graph`. Every eighth text is held out. INCISE_ERROR_DATA for texts without any token.
- * The device's pool is `pool`. Nothing of `source` is kept. */
+/* Tokenizes for the inputs of `graph`, whose model lies in `folder`. Every eighth text is held out. INCISE_ERROR_DATA
+ * for texts without any token. The device's pool is `pool`. Nothing of `texts` is kept. */
 enum incise_status inc_calibration_create(const struct inc_graph *graph, struct inc_pool *pool,
-                                          struct inc_device *device, const struct inc_calibration_source *source,
-                                          struct inc_calibration **calibration) __attribute__((warn_unused_result));
+                                          struct inc_device *device, const char *folder,
+                                          const struct incise_calibration *texts, struct inc_calibration **calibration)
+    __attribute__((warn_unused_result));
 void inc_calibration_destroy(struct inc_calibration *calibration); /* NULL is fine */
 
 /* inc_run_begin with batch `index`. */

@@ -73,6 +73,12 @@ void inc_linalg_multiply_transposed(size_t m, size_t n, size_t k, double alpha, 
                 c, (int)ldc);
 }
 
+void inc_linalg_downdate(size_t n, size_t k, const double *a, size_t lda, double *c)
+{
+    if (n > 0 && k > 0)
+        cblas_dsyrk(CblasRowMajor, CblasLower, CblasNoTrans, (int)n, (int)k, -1.0, a, (int)lda, 1.0, c, (int)n);
+}
+
 /* A row-major lower triangle is a column-major upper one: LAPACK works in place, without LAPACKE's transposed copy. */
 bool inc_linalg_cholesky(size_t n, double *a, size_t lda)
 {

@@ -22,6 +22,8 @@ void inc_linalg_multiply(size_t m, size_t n, size_t k, double alpha, const doubl
                          size_t ldb, double *c, size_t ldc);
 void inc_linalg_multiply_transposed(size_t m, size_t n, size_t k, double alpha, const double *a, size_t lda,
                                     const double *b, size_t ldb, double *c, size_t ldc);
+/* The lower triangle of c[n, n] -= a[n, k] a^T. */
+void inc_linalg_downdate(size_t n, size_t k, const double *a, size_t lda, double *c);
 
 /* The lower triangle of a[n, n] becomes L with L L^T = a. False if `a` is not positive definite. */
 bool inc_linalg_cholesky(size_t n, double *a, size_t lda) __attribute__((warn_unused_result));

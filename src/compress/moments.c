@@ -69,8 +69,8 @@ void inc_moments_covariance(const struct inc_moments *moments, double *out)
     for (size_t i = 0; i < moments->left; i++) {
         double mean = moments->left_sum[i] * scale;
         for (size_t j = 0; j < moments->right; j++)
-            out[i * moments->right + j] =
-                (moments->products[i * moments->right + j] - mean * moments->right_sum[j]) * scale;
+            out[i * moments->right + j] = (moments->products[i * moments->right + j] - mean * moments->right_sum[j]) *
+                                          scale;
     }
     if (moments->gram) inc_linalg_mirror(moments->left, out);
 }

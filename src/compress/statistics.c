@@ -65,8 +65,9 @@ static enum incise_status check_memory(const struct inc_ctx *ctx, const struct i
             !inc_size_add(bytes, square, &bytes))
             bytes = SIZE_MAX;
     if (ctx->max_memory == 0 || bytes <= ctx->max_memory) return INCISE_OK;
-    return inc_fail(ctx, INCISE_ERROR_MEMORY, "statistics of %zu layer inputs need %zu MiB, more than the limit of %zu MiB",
-                    n, bytes >> 20, ctx->max_memory >> 20);
+    return inc_fail(ctx, INCISE_ERROR_MEMORY,
+                    "statistics of %zu layer inputs need %zu MiB, more than the limit of %zu MiB", n, bytes >> 20,
+                    ctx->max_memory >> 20);
 }
 
 static enum incise_status create(struct inc_statistics *statistics, const struct inc_plan *plan,

@@ -13,10 +13,10 @@
 
 /* Rows x [width] of one group of Linears. */
 struct inc_input_statistics {
-    struct inc_moments gram; /* n, sum of x, sum of x x^T (lower triangle) */
-    float *low, *high;       /* smallest and largest x of each channel over all tokens */
+    struct inc_moments gram;     /* n, sum of x, sum of x x^T (lower triangle) */
+    float *low, *high;           /* smallest and largest x of each channel over all tokens */
     float *rest_low, *rest_high; /* the same without the first token of each text (CLS, BOS) */
-    /* Token-wise outliers: how many rows have max |x| in [2^((b - 32) / 2), 2^((b - 31) / 2)); the ends take the rest. */
+    /* Token-wise outliers: rows with max |x| in [2^((b - 32) / 2), 2^((b - 31) / 2)); the ends take the rest. */
     uint64_t peaks[INC_PEAK_BINS];
 };
 

@@ -15,8 +15,9 @@ static enum incise_status allocate_rows(struct inc_stream *stream)
     for (size_t i = 0; i < plan->n_cuts; i++) width = inc_max_size(width, plan->buffers[plan->cut_buffers[i]].width);
     if (!inc_size_mul(stream->calibration->n_ids, width, &count)) count = SIZE_MAX;
     stream->rows = inc_alloc_array(stream->calibration->ctx, count, sizeof *stream->rows);
-    return stream->rows != NULL ? INCISE_OK
-                                : inc_fail_memory(stream->calibration->ctx, count, "hidden states of the calibration texts");
+    return stream->rows != NULL
+               ? INCISE_OK
+               : inc_fail_memory(stream->calibration->ctx, count, "hidden states of the calibration texts");
 }
 
 enum incise_status inc_stream_open(struct inc_calibration *calibration, struct inc_program *program,
@@ -78,7 +79,7 @@ static bool is_token_cut(const struct inc_plan *plan, size_t cut)
     return plan->buffers[plan->cut_buffers[cut]].domain == INC_DOMAIN_TOKENS;
 }
 
-/* Rows of another width would not fit in place: then batches go in the order that never overwrites one still to come. */
+/* Rows of another width do not fit in place: then batches go in the order that never overwrites one still to come. */
 enum incise_status inc_stream_advance(struct inc_stream *stream, size_t step)
 {
     const struct inc_plan *plan = &stream->program->plan;

@@ -75,7 +75,6 @@ static enum incise_status find_all(struct inc_graph *graph, bool tables, struct 
 {
     for (struct inc_node *node = graph->first; node != NULL; node = node->next) {
         struct inc_target target;
-        node->mark = 0;
         if (!match(node, tables, &target)) continue;
         INC_TRY(inc_grow(graph->ctx, (void **)&targets->items, &targets->capacity, targets->n, sizeof *targets->items));
         targets->items[targets->n++] = target;
@@ -113,8 +112,21 @@ enum incise_status inc_targets_select(struct inc_graph *graph, bool tables, cons
         if (ignore != NULL) regfree(&ignore_regex);
     }
     if (select != NULL) regfree(&select_regex);
-    for (size_t i = 0; i < targets->n; i++) targets->items[i].reader->mark = targets->items[i].input + 1;
+    inc_targets_mark(graph, targets);
     return status;
+}
+
+void inc_targets_mark(struct inc_graph *graph, const struct inc_targets *targets)
+{
+    for (struct inc_node *node = graph->first; node != NULL; node = node->next) node->mark = 0;
+    for (size_t i = 0; i < targets->n; i++) targets->items[i].reader->mark = targets->items[i].input + 1;
+}
+
+bool inc_target_is_repeated(const struct inc_targets *targets, size_t index)
+{
+    for (size_t i = 0; i < index; i++)
+        if (targets->items[i].weight.constant == targets->items[index].weight.constant) return true;
+    return false;
 }
 
 void inc_targets_release(struct inc_targets *targets)

@@ -24,6 +24,10 @@ struct inc_targets {
  * Release in any case. */
 enum incise_status inc_targets_select(struct inc_graph *graph, bool tables, const char *select, const char *ignore,
                                       struct inc_targets *targets) __attribute__((warn_unused_result));
+/* The marks again, after something else has used them. */
+void inc_targets_mark(struct inc_graph *graph, const struct inc_targets *targets);
+/* Whether an earlier target stands for the constant of target `index`. */
+bool inc_target_is_repeated(const struct inc_targets *targets, size_t index);
 void inc_targets_release(struct inc_targets *targets);
 
 /* Whether every reader of `value` (through Convert, Subtract, Multiply, Reshape, FakeQuantize) is a marked one. */

@@ -33,8 +33,8 @@ static enum incise_status read_config(const struct inc_ctx *ctx, const char *fol
     return status;
 }
 
-enum incise_status inc_text_length(const struct inc_ctx *ctx, const char *folder,
-                                   const struct inc_tokenizer *tokenizer, size_t *result)
+enum incise_status inc_text_length(const struct inc_ctx *ctx, const char *folder, const struct inc_tokenizer *tokenizer,
+                                   size_t *result)
 {
     int64_t length = 0, positions = DEFAULT_LENGTH;
     INC_TRY(read_config(ctx, folder, "sentence_bert_config.json", "max_seq_length", &length));

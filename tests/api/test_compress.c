@@ -116,7 +116,7 @@ static void files_hold_the_edit(void **state)
         assert_int_equal(inc_ir_read(test_ctx(), test_fixture_path(fixture->model, NULL), &graph), INCISE_OK);
         assert_int_equal(inc_changes_create(test_ctx(), &expected), INCISE_OK);
         options.progress = NULL;
-        assert_int_equal(inc_prune(graph, NULL, &options, expected), INCISE_OK);
+        assert_int_equal(inc_prune(graph, NULL, &options, NULL, expected), INCISE_OK);
         int n = compare_weights(in_folder("pruned"), graph);
         assert_int_equal(incise_changes_count(changes), n);
         assert_int_equal(calls, n);

@@ -68,8 +68,11 @@ static struct expected *expect(struct test_calibrated *c)
         for (size_t k = 0; k < c->calibration->inputs.n; k++) {
             inc_text_inputs_fill(&c->calibration->inputs, k, c->calibration->ids + text->first, text->count,
                                  text->count, data[k]);
-            tensors[k] = (struct inc_tensor){.type = INC_I64, .rank = 2, .dims = {1, (int64_t)text->count},
-                                             .data = data[k], .bytes = text->count * sizeof(int64_t)};
+            tensors[k] = (struct inc_tensor){.type = INC_I64,
+                                             .rank = 2,
+                                             .dims = {1, (int64_t)text->count},
+                                             .data = data[k],
+                                             .bytes = text->count * sizeof(int64_t)};
         }
         assert_int_equal(inc_run_execute(run, tensors, c->calibration->inputs.n), INCISE_OK);
     }
@@ -212,10 +215,10 @@ static enum incise_status create(struct test_calibrated *c, const char *const *t
     char folder[512];
     snprintf(folder, sizeof folder, "%s", test_fixture_path("bert-hf", NULL));
     for (size_t i = 0; i < n; i++) lengths[i] = strlen(texts[i]);
-    const struct inc_calibration_source source = {.folder = folder, .texts = texts, .lengths = lengths, .n = n};
+    const struct incise_calibration source = {.texts = texts, .lengths = lengths, .n = n};
     test_clear_error();
-    enum incise_status status =
-        inc_calibration_create(c->graph, c->runner.pool, c->runner.device, &source, &calibration);
+    enum incise_status status = inc_calibration_create(c->graph, c->runner.pool, c->runner.device, folder, &source,
+                                                       &calibration);
     if (status == INCISE_OK) inc_calibration_destroy(calibration);
     return status;
 }
@@ -251,8 +254,7 @@ static void memory_is_bounded(void **state)
     c.calibration->ctx = test_ctx();
     for (size_t n = 0;; n++) {
         test_fail_after(n);
-        enum incise_status status =
-            inc_statistics_collect(c.calibration, c.runner.program, NULL, NULL, &statistics);
+        enum incise_status status = inc_statistics_collect(c.calibration, c.runner.program, NULL, NULL, &statistics);
         test_fail_after(SIZE_MAX);
         if (status == INCISE_OK) break;
         assert_int_equal(status, INCISE_ERROR_MEMORY);

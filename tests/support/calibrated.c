@@ -31,9 +31,9 @@ void test_calibrated_open(struct test_calibrated *calibrated, const char *model,
     calibrated->graph = graph != NULL ? graph : test_fixture_graph(model);
     test_runner_open(&calibrated->runner, calibrated->graph, incise_isa_detect(), 2, INC_INTEGER_NONE);
     snprintf(folder, sizeof folder, "%s", test_fixture_path("bert-hf", NULL));
-    const struct inc_calibration_source source = {
-        .folder = folder, .texts = (const char *const *)texts, .lengths = lengths, .n = n, .max_tokens = SIZE_MAX};
-    if (inc_calibration_create(calibrated->graph, calibrated->runner.pool, calibrated->runner.device, &source,
+    const struct incise_calibration source = {
+        .texts = (const char *const *)texts, .lengths = lengths, .n = n, .max_tokens = SIZE_MAX};
+    if (inc_calibration_create(calibrated->graph, calibrated->runner.pool, calibrated->runner.device, folder, &source,
                                &calibrated->calibration) != INCISE_OK)
         fail_msg("%s", test_last_error());
     for (size_t i = 0; i < n; i++) free(texts[i]);

@@ -24,7 +24,7 @@ static enum incise_status prune(struct inc_graph *graph, const char *pattern, co
     options.select = select;
     options.seed = 7;
     assert_int_equal(inc_changes_create(test_ctx(), &changes), INCISE_OK);
-    enum incise_status status = inc_prune(graph, NULL, &options, changes);
+    enum incise_status status = inc_prune(graph, NULL, &options, NULL, changes);
     n_changes = incise_changes_count(changes);
     if (status == INCISE_OK && first != NULL) {
         assert_true(incise_changes_count(changes) > 0);
@@ -138,7 +138,7 @@ static void norms_differ(void **state)
         options.pattern = "block:1x2";
         options.norm = l2 ? "l2" : "l1";
         assert_int_equal(inc_changes_create(test_ctx(), &changes), INCISE_OK);
-        assert_int_equal(inc_prune(graph, NULL, &options, changes), INCISE_OK);
+        assert_int_equal(inc_prune(graph, NULL, &options, NULL, changes), INCISE_OK);
         float *now = weight_of(matmul, &w);
         assert_true(now[0] == (l2 ? 3.0f : 0.0f) && now[2] == (l2 ? 0.0f : 2.0f));
         free(now);
@@ -379,7 +379,7 @@ static void names_and_weights_select(void **state)
         options.select = cases[i].select;
         options.ignore = cases[i].ignore;
         assert_int_equal(inc_changes_create(test_ctx(), &changes), INCISE_OK);
-        assert_int_equal(inc_prune(graph, NULL, &options, changes), INCISE_OK);
+        assert_int_equal(inc_prune(graph, NULL, &options, NULL, changes), INCISE_OK);
         for (; cases[i].edited[n] != NULL; n++) {
             struct incise_change change;
             assert_true(n < incise_changes_count(changes));
@@ -405,9 +405,12 @@ static void bad_options_are_named(void **state)
                  {"block:4x4 ", "magnitude", "l1", NULL, 0.5, "pattern"},
                  {"block:-4x4", "magnitude", "l1", NULL, 0.5, "pattern"},
                  {"block:4x99999999999999999999", "magnitude", "l1", NULL, 0.5, "pattern"},
-                 {"channel", "magnitude", "l1", NULL, 0.5, "pattern 'channel'"},
+                 {"head", "magnitude", "l1", NULL, 0.5, "pattern 'head'"},
+                 {"channel", "magnitude", "l1", NULL, 0.5, "texts to calibrate"},
                  {NULL, "magnitude", "l1", NULL, 0.5, "pattern ''"},
-                 {"element", "wanda", "l1", NULL, 0.5, "method 'wanda'"},
+                 {"element", "owl", "l1", NULL, 0.5, "method 'owl'"},
+                 {"element", "wanda", "l1", NULL, 0.5, "texts to calibrate"},
+                 {"element", "obs", "l1", NULL, 0.5, "texts to calibrate"},
                  {"element", "magnitude", "l3", NULL, 0.5, "norm 'l3'"},
                  {"element", "magnitude", "l1", NULL, 1.0, "sparsity 1"},
                  {"element", "magnitude", "l1", NULL, -0.1, "sparsity -0.1"},
@@ -426,7 +429,7 @@ static void bad_options_are_named(void **state)
         options.select = cases[i].select;
         assert_int_equal(inc_changes_create(test_ctx(), &changes), INCISE_OK);
         test_clear_error();
-        assert_int_equal(inc_prune(graph, NULL, &options, changes), INCISE_ERROR_USAGE);
+        assert_int_equal(inc_prune(graph, NULL, &options, NULL, changes), INCISE_ERROR_USAGE);
         assert_non_null(strstr(test_last_error(), cases[i].part));
         incise_changes_destroy(changes);
         inc_graph_destroy(graph);
@@ -454,7 +457,7 @@ static void random_blocks_follow_the_seed(void **state)
         options.sparsity = 0.3;
         options.seed = i == 2 ? 2 : 1;
         assert_int_equal(inc_changes_create(test_ctx(), &changes), INCISE_OK);
-        assert_int_equal(inc_prune(graph, NULL, &options, changes), INCISE_OK);
+        assert_int_equal(inc_prune(graph, NULL, &options, NULL, changes), INCISE_OK);
         assert_int_equal(changes->rows[0].zero_blocks, 120); /* exactly round(0.3 * 400) */
         results[i] = weight_of(matmul, &w);
         incise_changes_destroy(changes);
@@ -522,7 +525,7 @@ static void failed_allocations_are_reported(void **state)
         assert_int_equal(inc_changes_create(test_ctx(), &changes), INCISE_OK);
         test_clear_error();
         test_fail_after(n);
-        status = inc_prune(graph, NULL, &options, changes);
+        status = inc_prune(graph, NULL, &options, NULL, changes);
         test_fail_after(SIZE_MAX);
         assert_true(status == INCISE_OK || (status == INCISE_ERROR_MEMORY && test_last_error()[0] != '\0'));
         incise_changes_destroy(changes);

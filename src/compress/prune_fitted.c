@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pruning with statistics of the activations: for each Linear in the order of the model, choose what goes, fit what
+ * stays, go on with what the pruned model makes of it. */
+#include <math.h>
+#include <string.h>
+
+#include "compress/obs.h"
+#include "compress/prune_internal.h"
+
+#define OBS_RIDGE      0.01 /* of the mean variance: what the removal order is worked out with */
+#define LARGEST_GROWTH 10   /* a refit whose largest weight is so many times the old one has followed noise */
+
+/* Ridges that a refit is tried with, as shares of the mean variance. */
+static const double ridges[] = {0.003, 0.01, 0.03, 0.1, 0.3};
+enum { N_RIDGES = sizeof ridges / sizeof *ridges, WITHOUT_HELD_OUT = 3 /* the first that is tried blindly */ };
+
+/* One Linear. */
+struct piece {
+    struct inc_pruning *pruning;
+    const struct inc_ctx *ctx;
+    const struct inc_sequence_item *item;
+    struct inc_blocks blocks;
+    struct inc_scores scores;
+    bool *chosen;
+    size_t n_chosen;
+    double *weights; /* V: out x in, the new ones */
+    float *bias;     /* out */
+};
+
+static size_t elements(const struct piece *piece)
+{
+    return piece->blocks.out * piece->blocks.in;
+}
+
+/* ---- choice ---------------------------------------------------------------------------------------------------- */
+
+static enum incise_status trace(struct piece *piece, struct inc_removal *removals, double *start, double *inverse)
+{
+    const struct inc_fit *fit = &piece->item->whole;
+    double lambda = inc_fit_ridge(fit, OBS_RIDGE);
+    int tries = 0;
+    while (!inc_fit_whole(fit, lambda, start, inverse) && tries++ < 4) lambda *= 10;
+    if (tries > 4)
+        return inc_fail(piece->ctx, INCISE_ERROR_DATA, "layer '%s': the covariance of its inputs cannot be inverted",
+                        piece->item->name);
+    return inc_obs_trace(piece->ctx, piece->pruning->pool, &piece->blocks, start, inverse, removals);
+}
+
+static enum incise_status order_by_obs(struct piece *piece, struct inc_removal *removals)
+{
+    size_t in = piece->blocks.in;
+    double *start = inc_alloc_array(piece->ctx, elements(piece), sizeof *start);
+    double *inverse = inc_alloc_array(piece->ctx, in, in * sizeof *inverse);
+    enum incise_status status = start != NULL && inverse != NULL
+                                    ? trace(piece, removals, start, inverse)
+                                    : inc_fail_memory(piece->ctx, in * in * sizeof *inverse, "an inverse Hessian");
+    inc_free(piece->ctx, start);
+    inc_free(piece->ctx, inverse);
+    return status;
+}
+
+static enum incise_status choose_in_order(struct piece *piece)
+{
+    size_t n = piece->blocks.n;
+    struct inc_removal *removals = inc_alloc_array(piece->ctx, n, sizeof *removals);
+    if (removals == NULL) return inc_fail_memory(piece->ctx, n * sizeof *removals, "a removal order");
+    enum incise_status status = INCISE_OK;
+    if (piece->pruning->request->method == INC_PRUNE_OBS) {
+        status = order_by_obs(piece, removals);
+    } else {
+        for (size_t i = 0; i < n; i++) removals[i] = (struct inc_removal){piece->scores.scores[i], (uint32_t)i};
+        inc_removals_sort(removals, n);
+    }
+    if (status == INCISE_OK) inc_removals_choose(removals, piece->n_chosen, piece->chosen);
+    inc_free(piece->ctx, removals);
+    return status;
+}
+
+static enum incise_status choose(struct piece *piece)
+{
+    const struct inc_prune_request *request = piece->pruning->request;
+    double share = piece->pruning->shares[piece->item->target];
+    if (request->method == INC_PRUNE_MAGNITUDE)
+        return inc_choose_lowest(piece->ctx, piece->scores.scores, piece->blocks.n, share, piece->chosen);
+    if (request->method != INC_PRUNE_RANDOM) return choose_in_order(piece);
+    inc_choose_random(piece->item->name, request->seed, piece->blocks.n, share, piece->chosen);
+    return INCISE_OK;
+}
+
+/* ---- refit ----------------------------------------------------------------------------------------------------- */
+
+static void mask_weights(const struct piece *piece, double *weights)
+{
+    const struct inc_blocks *blocks = &piece->blocks;
+    for (size_t r = 0; r < blocks->out; r++)
+        for (size_t k = 0; k < blocks->in; k++) {
+            size_t at = r * blocks->in + k;
+            bool gone = piece->chosen[r / blocks->height * blocks->across + k / blocks->width];
+            weights[at] = gone ? 0.0 : piece->item->whole.weights[at];
+        }
+}
+
+static bool is_tame(const struct piece *piece, const double *weights)
+{
+    double before = 0, after = 0;
+    for (size_t i = 0; i < elements(piece); i++) {
+        before = fmax(before, fabs(piece->item->whole.weights[i]));
+        after = fmax(after, fabs(weights[i]));
+        if (!isfinite(weights[i])) return false;
+    }
+    return after <= LARGEST_GROWTH * before;
+}
+
+/* Fits with ridge `share` into `weights`; *usable tells whether the result may be used. */
+static enum incise_status fit_once(const struct piece *piece, const struct inc_fit *fit, double share, double *weights,
+                                   bool *usable)
+{
+    enum incise_status status = inc_fit_masked(piece->ctx, piece->pruning->pool, fit, &piece->blocks, piece->chosen,
+                                               inc_fit_ridge(fit, share), weights);
+    *usable = status == INCISE_OK && is_tame(piece, weights);
+    return status == INCISE_ERROR_FAILED ? INCISE_OK : status; /* singular: a larger ridge may do */
+}
+
+/* The ridge that loses least on the texts held out; N_RIDGES if none does better than the masked weights. */
+static enum incise_status find_ridge(const struct piece *piece, double *weights, size_t *best)
+{
+    const struct inc_sequence_item *item = piece->item;
+    double least, loss;
+    *best = N_RIDGES;
+    mask_weights(piece, weights);
+    INC_TRY(inc_fit_loss(piece->ctx, &item->held_out, weights, &least));
+    for (size_t i = 0; i < N_RIDGES; i++) {
+        bool usable;
+        INC_TRY(fit_once(piece, &item->fitted, ridges[i], weights, &usable));
+        if (!usable) continue;
+        INC_TRY(inc_fit_loss(piece->ctx, &item->held_out, weights, &loss));
+        if (!(loss < least)) continue;
+        least = loss;
+        *best = i;
+    }
+    return INCISE_OK;
+}
+
+/* On all texts, with the ridge found or, should that be too small now, a larger one. */
+static enum incise_status refit(const struct piece *piece)
+{
+    const struct inc_sequence_item *item = piece->item;
+    size_t ridge = WITHOUT_HELD_OUT;
+    bool usable = false;
+    if (item->has_held_out) INC_TRY(find_ridge(piece, piece->weights, &ridge));
+    for (; ridge < N_RIDGES && !usable; ridge++)
+        INC_TRY(fit_once(piece, &item->whole, ridges[ridge], piece->weights, &usable));
+    if (!usable) {
+        inc_log(piece->ctx, INCISE_LOG_INFO, "layer '%s': no refit does better than the weights as they were",
+                item->name);
+        mask_weights(piece, piece->weights);
+    }
+    return INCISE_OK;
+}
+
+/* b + E[t] - V E[x]: the mean of the product stays what it should be. */
+static void correct_bias(const struct piece *piece)
+{
+    const struct inc_sequence_item *item = piece->item;
+    for (size_t r = 0; r < piece->blocks.out; r++) {
+        double sum = (item->bias != NULL ? (double)item->bias[r] : 0.0) + item->target_means[r];
+        for (size_t k = 0; k < piece->blocks.in; k++)
+            sum -= piece->weights[r * piece->blocks.in + k] * item->input_means[k];
+        piece->bias[r] = (float)sum;
+    }
+}
+
+/* ---- one Linear ------------------------------------------------------------------------------------------------ */
+
+static double relative_change(const struct piece *piece)
+{
+    const double *old = piece->item->whole.weights;
+    double change = 0, all = 0;
+    for (size_t i = 0; i < elements(piece); i++) {
+        change += (piece->weights[i] - old[i]) * (piece->weights[i] - old[i]);
+        all += old[i] * old[i];
+    }
+    return all > 0 ? sqrt(change / all) : 0;
+}
+
+static enum incise_status score(struct piece *piece)
+{
+    const struct inc_prune_request *request = piece->pruning->request;
+    const struct inc_sequence_item *item = piece->item;
+    const struct inc_weight *weight = &piece->pruning->targets->items[item->target].weight;
+    const double *factors = request->method == INC_PRUNE_WANDA ? item->input_squares : NULL;
+    return inc_scores_compute(piece->ctx, piece->pruning->pool, weight, &piece->blocks, request->norm, factors,
+                              &piece->scores);
+}
+
+static enum incise_status prune_piece(struct piece *piece, struct inc_sequence *sequence)
+{
+    struct inc_pruning *pruning = piece->pruning;
+    bool fitted = pruning->request->refit != INC_REFIT_NONE;
+    INC_TRY(score(piece));
+    INC_TRY(choose(piece));
+    if (fitted) {
+        INC_TRY(refit(piece));
+        correct_bias(piece);
+    } else {
+        mask_weights(piece, piece->weights);
+    }
+    INC_TRY(inc_prune_note(pruning, piece->item->target, &piece->blocks, &piece->scores, piece->chosen,
+                           relative_change(piece)));
+    return inc_sequence_store(sequence, piece->item, piece->weights, fitted ? piece->bias : NULL);
+}
+
+static enum incise_status prune_item(void *user, struct inc_sequence *sequence, const struct inc_sequence_item *item)
+{
+    struct inc_pruning *pruning = user;
+    const struct inc_prune_request *request = pruning->request;
+    const struct inc_ctx *ctx = pruning->graph->ctx;
+    struct piece piece = {.pruning = pruning, .ctx = ctx, .item = item};
+    piece.blocks = inc_blocks_of(item->whole.out, item->whole.in, (size_t)request->height, (size_t)request->width);
+    piece.n_chosen = (size_t)llround(pruning->shares[item->target] * (double)piece.blocks.n);
+    piece.chosen = inc_alloc_zero(ctx, piece.blocks.n, sizeof *piece.chosen);
+    piece.weights = inc_alloc_array(ctx, elements(&piece), sizeof *piece.weights);
+    piece.bias = inc_alloc_array(ctx, piece.blocks.out, sizeof *piece.bias);
+    enum incise_status status = piece.chosen != NULL && piece.weights != NULL && piece.bias != NULL
+                                    ? prune_piece(&piece, sequence)
+                                    : inc_fail_memory(ctx, elements(&piece) * sizeof *piece.weights, "a pruned weight");
+    inc_scores_release(ctx, &piece.scores);
+    inc_free(ctx, piece.chosen);
+    inc_free(ctx, piece.weights);
+    inc_free(ctx, piece.bias);
+    pruning->n_done++;
+    if (status == INCISE_OK && request->progress != NULL)
+        request->progress(request->progress_user, pruning->n_done, pruning->targets->n, item->name);
+    return status;
+}
+
+/* ---- the whole graph ------------------------------------------------------------------------------------------- */
+
+enum incise_status inc_prune_fitted(struct inc_pruning *pruning, struct inc_calibration *calibration)
+{
+    static const enum inc_goal goals[] = {
+        [INC_REFIT_NONE] = INC_GOAL_OWN, [INC_REFIT_DENSE] = INC_GOAL_DENSE, [INC_REFIT_RESIDUAL] = INC_GOAL_RESIDUAL};
+    struct inc_sequence sequence;
+    enum incise_status status = inc_sequence_open(pruning->graph, calibration, pruning->targets,
+                                                  goals[pruning->request->refit], &sequence);
+    if (status == INCISE_OK) status = inc_sequence_run(&sequence, prune_item, pruning);
+    inc_sequence_close(&sequence);
+    return status;
+}

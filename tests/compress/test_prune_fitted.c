@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* prune with calibration texts, on the tiny models. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compress/bias.h"
+#include "compress/changes.h"
+#include "compress/targets.h"
+#include "support/calibrated.h"
+
+enum { TEXTS = 400 };
+
+struct case_options {
+    const char *pattern, *method, *refit, *ignore;
+    double sparsity;
+};
+
+static enum incise_status prune(struct test_calibrated *c, const struct case_options *given,
+                                struct incise_changes **changes)
+{
+    struct incise_prune_options options;
+    incise_prune_options_init(&options);
+    options.pattern = given->pattern;
+    options.method = given->method;
+    options.refit = given->refit;
+    options.ignore = given->ignore;
+    options.sparsity = given->sparsity;
+    assert_int_equal(inc_changes_create(test_ctx(), changes), INCISE_OK);
+    test_clear_error();
+    return inc_prune(c->graph, c->runner.pool, &options, c->calibration, *changes);
+}
+
+/* The first output of every calibration batch, real rows only, one after the other. */
+static double *outputs_of(struct test_calibrated *c, struct inc_graph *graph, size_t *n)
+{
+    struct test_runner runner;
+    double *all = NULL;
+    *n = 0;
+    test_runner_open(&runner, graph, incise_isa_detect(), 2, INC_INTEGER_NONE);
+    assert_true(runner.program->fused);
+    const struct inc_plan_output *output = &runner.program->plan.outputs[0];
+    for (size_t b = 0; b < c->calibration->n_batches; b++) {
+        size_t stride, width = output->width;
+        assert_int_equal(inc_calibration_begin(c->calibration, runner.run, b), INCISE_OK);
+        assert_int_equal(inc_run_steps(runner.run, 0, runner.program->plan.n_steps), INCISE_OK);
+        const float *rows = inc_run_rows(runner.run, output->buffer, &stride) + output->column;
+        all = realloc(all, (*n + runner.run->batch.n_tokens * width) * sizeof *all);
+        assert_non_null(all);
+        for (size_t t = 0; t < runner.run->batch.n_tokens; t++)
+            for (size_t i = 0; i < width; i++) all[(*n)++] = (double)rows[t * stride + i];
+    }
+    test_runner_close(&runner);
+    return all;
+}
+
+/* |a - b| / |b|. */
+static double distance(const double *a, const double *b, size_t n)
+{
+    double change = 0, all = 0;
+    for (size_t i = 0; i < n; i++) {
+        change += (a[i] - b[i]) * (a[i] - b[i]);
+        all += b[i] * b[i];
+    }
+    return sqrt(change / all);
+}
+
+/* What pruning makes of the model's outputs on the texts, relative to what they were. */
+static double loss_of(const char *model, const struct case_options *options, size_t *zero_blocks)
+{
+    struct test_calibrated c;
+    struct incise_changes *changes;
+    size_t n;
+    test_calibrated_open(&c, model, NULL, TEXTS, 5);
+    double *before = outputs_of(&c, c.graph, &n);
+    if (prune(&c, options, &changes) != INCISE_OK) fail_msg("%s", test_last_error());
+    *zero_blocks = 0;
+    for (size_t i = 0; i < incise_changes_count(changes); i++) *zero_blocks += (size_t)changes->rows[i].zero_blocks;
+    assert_int_equal(inc_graph_verify(c.graph), INCISE_OK);
+    double *after = outputs_of(&c, c.graph, &n);
+    double loss = distance(after, before, n);
+    free(before), free(after);
+    incise_changes_destroy(changes);
+    test_calibrated_close(&c);
+    return loss;
+}
+
+static void nothing_removed_changes_nothing(void **state)
+{
+    (void)state;
+    static const char *const models[] = {"bert", "gemma", "bert-f16"}, *const refits[] = {"none", "dense", "residual"};
+    for (size_t m = 0; m < 3; m++)
+        for (size_t r = 0; r < 3; r++) {
+            size_t zeros;
+            const struct case_options options = {"block:8x4", "obs", refits[r], NULL, 0};
+            double loss = loss_of(models[m], &options, &zeros);
+            assert_true(loss < (m == 2 ? 1e-3 : 1e-5)); /* f16 rounds its weights anew */
+            assert_int_equal(zeros, 0);
+        }
+}
+
+/* Better masks and better fits lose less, on these texts, in the order of what they know. */
+static void methods_rank_as_they_should(void **state)
+{
+    (void)state;
+    static const char *const models[] = {"bert", "gemma"};
+    for (size_t m = 0; m < 2; m++) {
+        size_t zeros[5];
+        const struct case_options options[] = {{"block:8x4", "magnitude", "none", NULL, 0.5},
+                                               {"block:8x4", "magnitude", "dense", NULL, 0.5},
+                                               {"block:8x4", "wanda", "dense", NULL, 0.5},
+                                               {"block:8x4", "obs", "dense", NULL, 0.5},
+                                               {"block:8x4", NULL, NULL, NULL, 0.5}};
+        double loss[5];
+        for (size_t i = 0; i < 5; i++) loss[i] = loss_of(models[m], &options[i], &zeros[i]);
+        assert_true(loss[1] < 0.9 * loss[0]);
+        assert_true(loss[3] < 0.95 * loss[1]);
+        assert_true(loss[3] < loss[2] && loss[2] < loss[0]);
+        assert_true(loss[4] < 1.02 * loss[3]);
+        assert_int_equal(zeros[2], zeros[3]);
+        assert_int_equal(zeros[3], zeros[4]);
+    }
+}
+
+static void whatever_is_ignored_keeps_its_bits(void **state)
+{
+    (void)state;
+    struct test_calibrated c;
+    struct incise_changes *changes;
+    const struct case_options options = {"block:8x4", "obs", "residual", "layer.0|query", 0.5};
+    test_calibrated_open(&c, "bert", NULL, TEXTS, 5);
+    struct inc_graph *untouched = test_fixture_graph("bert");
+    assert_int_equal(prune(&c, &options, &changes), INCISE_OK);
+    assert_int_equal(incise_changes_count(changes), 5);
+    size_t same = 0, different = 0;
+    struct inc_node *a = c.graph->first;
+    for (struct inc_node *b = untouched->first; b != NULL; b = b->next) {
+        if (b->op != INC_OP_CONSTANT || b->data.rank != 2 || strstr(b->name, "encoder.layer") == NULL) continue;
+        for (a = c.graph->first; strcmp(a->name, b->name) != 0; a = a->next) assert_non_null(a->next);
+        bool equal = memcmp(a->data.data, b->data.data, b->data.bytes) == 0;
+        bool ignored = strstr(b->name, "layer.0") != NULL || strstr(b->name, "query") != NULL;
+        assert_int_equal(equal, ignored);
+        same += equal;
+        different += !equal;
+    }
+    assert_int_equal(same, 7);
+    assert_int_equal(different, 5);
+    inc_graph_destroy(untouched);
+    incise_changes_destroy(changes);
+    test_calibrated_close(&c);
+}
+
+/* Gemma's layers have no bias: refit adds one, in f32, and the model stays fused. */
+static void biases_are_added(void **state)
+{
+    (void)state;
+    struct test_calibrated c;
+    struct incise_changes *changes;
+    struct inc_targets targets;
+    uint32_t input;
+    const struct case_options options = {"block:8x4", "obs", "dense", NULL, 0.5};
+    test_calibrated_open(&c, "gemma", NULL, TEXTS, 5);
+    assert_int_equal(inc_targets_select(c.graph, false, NULL, NULL, &targets), INCISE_OK);
+    for (size_t i = 0; i < targets.n; i++) assert_null(inc_bias_find(targets.items[i].reader, &input));
+    assert_int_equal(prune(&c, &options, &changes), INCISE_OK);
+    for (size_t i = 0; i < targets.n; i++) assert_non_null(inc_bias_find(targets.items[i].reader, &input));
+    assert_int_equal(inc_graph_infer(c.graph), INCISE_OK);
+    inc_targets_release(&targets);
+    incise_changes_destroy(changes);
+    test_calibrated_close(&c);
+}
+
+static void a_single_text_is_enough(void **state)
+{
+    (void)state;
+    struct test_calibrated c;
+    struct incise_changes *changes;
+    const struct case_options options = {"block:8x4", "obs", "residual", NULL, 0.5};
+    test_calibrated_open(&c, "bert", NULL, 1, 3);
+    size_t n;
+    assert_int_equal(prune(&c, &options, &changes), INCISE_OK);
+    double *outputs = outputs_of(&c, c.graph, &n);
+    for (size_t i = 0; i < n; i++) assert_true(isfinite(outputs[i]));
+    free(outputs);
+    incise_changes_destroy(changes);
+    test_calibrated_close(&c);
+}
+
+static void refuse(const char *model, const char *ignore, const char *part)
+{
+    struct test_calibrated c;
+    struct incise_changes *changes;
+    const struct case_options options = {"block:8x4", "obs", "residual", ignore, 0.5};
+    test_calibrated_open(&c, model, NULL, 4, 3);
+    assert_int_equal(prune(&c, &options, &changes), INCISE_ERROR_USAGE);
+    assert_non_null(strstr(test_last_error(), part));
+    incise_changes_destroy(changes);
+    test_calibrated_close(&c);
+}
+
+static void what_cannot_be_fitted_is_named(void **state)
+{
+    (void)state;
+    refuse("bert-int8-asym", NULL, "is quantized (u8)");
+    refuse("bert-static-int8", NULL, "is quantized (i8)");
+}
+
+static void memory_may_be_short(void **state)
+{
+    (void)state;
+    struct incise_changes *changes;
+    const struct case_options options = {"block:8x4", "obs", "residual", NULL, 0.5};
+    enum incise_status status = INCISE_ERROR_MEMORY;
+    for (size_t n = 0; status != INCISE_OK; n += n < 40 ? 7 : 61) {
+        struct test_calibrated c;
+        test_calibrated_open(&c, "bert-f16", NULL, 12, 3);
+        struct incise_prune_options prune_options;
+        incise_prune_options_init(&prune_options);
+        prune_options.pattern = options.pattern;
+        assert_int_equal(inc_changes_create(test_ctx(), &changes), INCISE_OK);
+        test_fail_after(n);
+        status = inc_prune(c.graph, c.runner.pool, &prune_options, c.calibration, changes);
+        test_fail_after(SIZE_MAX);
+        assert_true(status == INCISE_OK || status == INCISE_ERROR_MEMORY);
+        incise_changes_destroy(changes);
+        test_calibrated_close(&c);
+    }
+    struct test_calibrated c;
+    test_calibrated_open(&c, "bert", NULL, 12, 3);
+    struct inc_ctx small = *test_ctx();
+    small.max_memory = 100000;
+    c.graph->ctx = &small;
+    test_clear_error();
+    assert_int_equal(prune(&c, &options, &changes), INCISE_ERROR_MEMORY);
+    assert_non_null(strstr(test_last_error(), "--max-memory"));
+    c.graph->ctx = test_ctx();
+    incise_changes_destroy(changes);
+    test_calibrated_close(&c);
+    assert_int_equal(test_live_allocations(), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_removed_changes_nothing),
+        cmocka_unit_test(methods_rank_as_they_should),
+        cmocka_unit_test(whatever_is_ignored_keeps_its_bits),
+        cmocka_unit_test(biases_are_added),
+        cmocka_unit_test(a_single_text_is_enough),
+        cmocka_unit_test(what_cannot_be_fitted_is_named),
+        cmocka_unit_test(memory_may_be_short),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
