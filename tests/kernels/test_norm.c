@@ -177,6 +177,62 @@ static void rms_special(const struct inc_norm_kernel *kernel)
     }
 }
 
+static void check_l2(size_t d, const float *x, double least, double added, const float *y)
+{
+    long double squares = 0;
+    for (size_t i = 0; i < d; i++) squares += (long double)x[i] * (long double)x[i];
+    const double divisor = (double)sqrtl(fmaxl(squares, (long double)least) + (long double)added);
+    for (size_t i = 0; i < d; i++) {
+        const double want = (double)x[i] / divisor;
+        if (!(fabs((double)y[i] - want) <= 2e-6 * fabs(want)))
+            fail_msg("d=%zu: y[%zu] = %.9g, expected %.12g", d, i, (double)y[i], want);
+    }
+}
+
+static void l2_case(const struct inc_norm_kernel *kernel, size_t d, double size, double least, double added,
+                    uint64_t *state)
+{
+    const size_t m = 3, ldx = d + 4, ldy = d + d % 3;
+    float *x = make_floats(2 * ldx + d), *y = make_floats(2 * ldy + d);
+    for (size_t r = 0; r < m; r++) fill(x + r * ldx, d, size / 3, size, state);
+    kernel->l2(m, d, x, ldx, least, added, y, ldy);
+    for (size_t r = 0; r < m; r++) {
+        check_l2(d, x + r * ldx, least, added, y + r * ldy);
+        for (size_t i = d; i < ldy && r + 1 < m; i++) assert_true(y[r * ldy + i] == 777.0f);
+    }
+    kernel->l2(1, d, x + ldx, ldx, least, added, x + ldx, ldx);
+    assert_memory_equal(x + ldx, y + ldy, d * sizeof *x);
+    free_floats(x, 2 * ldx + d), free_floats(y, 2 * ldy + d);
+}
+
+static void l2_sizes(const struct inc_norm_kernel *kernel)
+{
+    static const double sizes[] = {1, 1e-3, 1e15, 1e-15};
+    uint64_t state = test_seed();
+    for (size_t d = 1; d <= 140; d++) {
+        l2_case(kernel, d, sizes[d % 4], 0, 0, &state);
+        l2_case(kernel, d, 1, (double)d, 0, &state); /* about as large as the sum: one or the other holds */
+        l2_case(kernel, d, 1, 0, (double)d, &state);
+    }
+    l2_case(kernel, 768, 5, 1e-24, 0, &state);
+    l2_case(kernel, 65536, 5, 0, 0, &state);
+}
+
+static void l2_special(const struct inc_norm_kernel *kernel)
+{
+    float x[37] = {0}, y[37];
+    kernel->l2(1, 37, x, 37, 1e-24, 0, y, 37);
+    for (int i = 0; i < 37; i++) assert_true(y[i] == 0.0f);
+    kernel->l2(1, 37, x, 37, 0, 0, y, 37);
+    for (int i = 0; i < 37; i++) assert_true(isnan(y[i])); /* 0 / 0 */
+    for (int place = 0; place < 37; place += 6) {
+        x[place] = NAN;
+        kernel->l2(1, 37, x, 37, 1e-24, 0, y, 37);
+        for (int i = 0; i < 37; i++) assert_true(isnan(y[i]));
+        x[place] = 1;
+    }
+}
+
 static void test_layer_sizes(void **unused)
 {
     (void)unused;
@@ -207,11 +263,24 @@ static void test_rms_special(void **unused)
     for_each_kernel(rms_special);
 }
 
+static void test_l2_sizes(void **unused)
+{
+    (void)unused;
+    for_each_kernel(l2_sizes);
+}
+
+static void test_l2_special(void **unused)
+{
+    (void)unused;
+    for_each_kernel(l2_special);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layer_sizes), cmocka_unit_test(test_layer_hard),  cmocka_unit_test(test_layer_special),
-        cmocka_unit_test(test_rms_sizes),   cmocka_unit_test(test_rms_special),
+        cmocka_unit_test(test_rms_sizes),   cmocka_unit_test(test_rms_special), cmocka_unit_test(test_l2_sizes),
+        cmocka_unit_test(test_l2_special),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

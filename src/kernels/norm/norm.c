@@ -2,7 +2,7 @@
 #include "kernels/norm/norm.h"
 
 static const struct inc_norm_kernel kernels[] = {
-#define INC_NORM(name, isa) {#name, isa, inc_layer_norm_##name, inc_rms_norm_##name},
+#define INC_NORM(name, isa) {#name, isa, inc_layer_norm_##name, inc_rms_norm_##name, inc_l2_norm_##name},
 #include "kernels/norm/norm.def"
 #undef INC_NORM
 };

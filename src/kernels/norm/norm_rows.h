@@ -130,4 +130,19 @@ void KERNEL(inc_rms_norm)(size_t m, size_t groups, size_t d, const float *x, siz
     }
 }
 
+void KERNEL(inc_l2_norm)(size_t m, size_t d, const float *x, size_t ldx, double least, double added, float *y,
+                         size_t ldy)
+{
+    for (size_t r = 0; r < m; r++, x += ldx, y += ldy) {
+        const double squares = row_moments(d, x, 0.0f).squares;
+        const double floored = squares < least ? least : squares; /* NaN stays */
+        const struct affine affine = {
+            .shift = vf_set1(0.0f),
+            .rest = vf_set1(0.0f),
+            .factor = vf_set1((float)(1.0 / sqrt(floored + added))),
+        };
+        apply_row(&affine, d, x, y);
+    }
+}
+
 #endif
