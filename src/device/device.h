@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a device runs: steps over packed token rows.
  *
- * Lowering ends with a list of steps. A step reads and writes buffers; a buffer holds one row per token of the batch, or,
- * behind pooling, one per sequence. A device packs the weights of a step once (prepare) and runs steps one after the
- * other. Adding a device means filling one struct inc_device_ops.
+ * Lowering ends with a list of steps. A step reads and writes buffers; a buffer holds one row per token of the batch,
+ * or, behind pooling, one per sequence. A device packs the weights of a step once (prepare) and runs steps one after
+ * the other. Adding a device means filling one struct inc_device_ops.
  */
 #ifndef INC_DEVICE_DEVICE_H
 #define INC_DEVICE_DEVICE_H
@@ -73,6 +73,27 @@ struct inc_gather_step {
     const char *source; /* layer name, for messages */
 };
 
+/* Token rows -> a row per sequence. Sums run over the rows of a sequence in order. inputs: x, weights (optional: one
+ * float per token, 1 where there are none) or picks (int32 per sequence: a row, -1: none) */
+enum inc_pool_mode {
+    INC_POOL_MEAN,      /* sum(weight * x) / max(sum(weight), least) */
+    INC_POOL_MEAN_SQRT, /* sum(weight * x) / sqrt(max(sum(weight), least)) */
+    INC_POOL_MAX,       /* max(least, x of the tokens whose weight is not 0) */
+    INC_POOL_TOKEN      /* x of the picked row; zeros if there is none */
+};
+struct inc_pool_step {
+    enum inc_pool_mode mode;
+    double least;
+};
+/* The mode's name in the attribute `mode` of a Pool node. */
+const char *inc_pool_mode_name(enum inc_pool_mode mode);
+bool inc_pool_mode_parse(const char *name, enum inc_pool_mode *mode);
+
+/* y = x / sqrt(max(sum of x^2, least) + added) */
+struct inc_l2_step {
+    double least, added;
+};
+
 /* Rows of bytes with a scale each: a grid of its own per row, or one that a FakeQuantize of the file gives. */
 struct inc_quantize_step {
     bool fixed;
@@ -91,15 +112,16 @@ struct inc_rowwise_step {
 };
 
 struct inc_step {
-    enum inc_op
-        op; /* LINEAR, ATTENTION, LAYER_NORM, RMS_NORM, ROPE, GATED_ACT, EMBEDDING_GATHER, QUANTIZE_ROWS, ROWWISE */
+    /* LINEAR, ATTENTION, LAYER_NORM, RMS_NORM, ROPE, GATED_ACT, EMBEDDING_GATHER, POOL, NORMALIZE_L2, QUANTIZE_ROWS,
+     * ROWWISE */
+    enum inc_op op;
     const char *name;
     const struct inc_node *node; /* of the fused graph */
     struct inc_operand in[INC_STEP_INPUTS];
     uint32_t n_in;
     struct inc_operand out;
     uint32_t width;         /* of the output row, in elements */
-    enum inc_domain domain; /* of the output, and of every input unless the op says otherwise */
+    enum inc_domain domain; /* of the output, and of the inputs of all but POOL */
     union {
         struct inc_linear_step linear;
         struct inc_attention_step attention;
@@ -107,6 +129,8 @@ struct inc_step {
         struct inc_rope_step rope;
         enum inc_act gated; /* y = act(in[0]) * in[1] */
         struct inc_gather_step gather;
+        struct inc_pool_step pool;
+        struct inc_l2_step l2;
         struct inc_rowwise_step rowwise;
         struct inc_quantize_step quantize;
     } u;

@@ -105,6 +105,54 @@ static struct inc_value *expand_embedding(struct expansion *ex)
     return ternary(ex, INC_OP_GATHER, ex->node->inputs[0], ex->node->inputs[1], integer(ex, 0));
 }
 
+/* ---- Pool -------------------------------------------------------------------------------------------------------- */
+
+/* What each token counts, [B, S, 1]: the weights, else the padding input. */
+static struct inc_value *token_weights(struct expansion *ex, enum inc_type type)
+{
+    struct inc_value *weights = ex->node->n_inputs > 1 ? ex->node->inputs[1] : NULL;
+    if (weights == NULL && ex->lowering->mask != NULL)
+        weights = binary(ex, INC_OP_UNSQUEEZE, &ex->lowering->mask->outputs[0], integers(ex, (int64_t[]){2}, 1));
+    else if (weights == NULL)
+        ex->status = inc_node_fail(ex->lowering->graph, ex->node, "has neither weights nor padding");
+    struct inc_value *converted = weights == NULL ? NULL : unary(ex, INC_OP_CONVERT, weights);
+    if (converted != NULL) inc_attr_set_type(converted->node, "destination_type", type);
+    return converted;
+}
+
+/* Over the tokens; the axis is kept if the node keeps it. */
+static struct inc_value *over_tokens(struct expansion *ex, enum inc_op op, struct inc_value *value)
+{
+    struct inc_value *reduced = binary(ex, op, value, integers(ex, (int64_t[]){1}, 1));
+    if (reduced != NULL) inc_attr_set_bool(reduced->node, "keep_dims", ex->node->outputs[0].shape.rank == 3);
+    return reduced;
+}
+
+static struct inc_value *expand_token(struct expansion *ex)
+{
+    struct inc_value *row = ternary(ex, INC_OP_GATHER, ex->node->inputs[0], ex->node->inputs[1], integer(ex, 1));
+    if (row != NULL) inc_attr_set_int(row->node, "batch_dims", inc_attr_int(ex->node, "batch_dims"));
+    return row;
+}
+
+static struct inc_value *expand_pool(struct expansion *ex)
+{
+    struct inc_value *x = ex->node->inputs[0];
+    struct inc_value *least = number(ex, x->type, inc_attr_float(ex->node, "least"));
+    enum inc_pool_mode mode;
+    if (!inc_pool_mode_parse(inc_attr_string(ex->node, "mode"), &mode)) {
+        ex->status = inc_node_fail(ex->lowering->graph, ex->node, "has an unknown mode");
+        return NULL;
+    }
+    if (mode == INC_POOL_TOKEN) return expand_token(ex);
+    if (mode == INC_POOL_MAX)
+        return over_tokens(ex, INC_OP_REDUCE_MAX, ternary(ex, INC_OP_SELECT, token_weights(ex, INC_BOOL), x, least));
+    struct inc_value *weights = token_weights(ex, x->type);
+    struct inc_value *sum = over_tokens(ex, INC_OP_REDUCE_SUM, binary(ex, INC_OP_MULTIPLY, x, weights));
+    struct inc_value *count = binary(ex, INC_OP_MAXIMUM, over_tokens(ex, INC_OP_REDUCE_SUM, weights), least);
+    return binary(ex, INC_OP_DIVIDE, sum, mode == INC_POOL_MEAN_SQRT ? unary(ex, INC_OP_SQRT, count) : count);
+}
+
 /* ---- norms ------------------------------------------------------------------------------------------------------- */
 
 /* The scale, then the shift, where the node has them. */
@@ -254,6 +302,7 @@ static struct inc_value *(*const expanders[INC_OP_COUNT])(struct expansion *ex) 
     [INC_OP_ROPE] = expand_rope,
     [INC_OP_GATED_ACT] = expand_gated,
     [INC_OP_EMBEDDING_GATHER] = expand_embedding,
+    [INC_OP_POOL] = expand_pool,
 };
 
 static enum incise_status replace(struct inc_lowering *lowering, struct inc_node *node)

@@ -47,19 +47,12 @@ static enum incise_status fuse_layer_norm(struct inc_lowering *lowering, struct 
 
 /* ---- RMSNorm --------------------------------------------------------------------------------------------------- */
 
-/* mean over the channels of x * x, x * x being Power(x, 2) or Multiply(x, x). */
+/* mean over the channels of x^2 */
 static bool is_mean_square(const struct inc_value *value, struct inc_value **x)
 {
-    int64_t axis;
-    double exponent;
     const struct inc_node *mean = inc_made_by(value, INC_OP_REDUCE_MEAN);
-    if (mean == NULL || !inc_attr_bool(mean, "keep_dims") || inc_const_ints(mean->inputs[1], &axis, 1) != 1)
-        return false;
-    if (axis != -1 && axis != mean->inputs[0]->shape.rank - 1) return false;
-    const struct inc_node *square = mean->inputs[0]->node;
-    *x = square->n_inputs > 0 ? square->inputs[0] : NULL;
-    if (square->op == INC_OP_POWER) return inc_const_scalar(square->inputs[1], &exponent) && exponent == 2.0;
-    return square->op == INC_OP_MULTIPLY && square->inputs[0] == square->inputs[1];
+    return mean != NULL && inc_attr_bool(mean, "keep_dims") &&
+           inc_reduces_axis(mean, mean->inputs[0]->shape.rank - 1) && inc_is_square(mean->inputs[0], x);
 }
 
 /* sqrt(mean(x^2) + eps) */

@@ -42,27 +42,13 @@ static bool is_rotated_half(const struct inc_value *value, const struct inc_valu
            is_half(concat->inputs[1], x, 0, width / 2);
 }
 
-/* `product` = x * other, where x is in the body and other is not. */
-static bool split_product(const struct inc_value *product, struct inc_value **x, struct inc_value **table)
-{
-    const struct inc_node *node = inc_made_by(product, INC_OP_MULTIPLY);
-    if (node == NULL) return false;
-    for (int i = 0; i < 2; i++)
-        if (node->inputs[i]->node->mark == 1 && node->inputs[1 - i]->node->mark == 0) {
-            *x = node->inputs[i];
-            *table = node->inputs[1 - i];
-            return true;
-        }
-    return false;
-}
-
 static bool is_rope(const struct inc_node *node, struct inc_value *inputs[3])
 {
     struct inc_value *rotated;
     if (node->op != INC_OP_ADD) return false;
     for (int i = 0; i < 2; i++)
-        if (split_product(node->inputs[i], &inputs[0], &inputs[1]) &&
-            split_product(node->inputs[1 - i], &rotated, &inputs[2]) && is_rotated_half(rotated, inputs[0]))
+        if (inc_split_product(node->inputs[i], &inputs[0], &inputs[1]) &&
+            inc_split_product(node->inputs[1 - i], &rotated, &inputs[2]) && is_rotated_half(rotated, inputs[0]))
             return true;
     return false;
 }

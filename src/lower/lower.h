@@ -42,10 +42,12 @@ enum incise_status inc_lower_run(struct inc_lowering *lowering, const char *dump
 
 /* How a buffer's rows come to be. */
 enum inc_buffer_kind {
-    INC_BUFFER_ROWS,      /* float rows made by a step */
-    INC_BUFFER_QUANTIZED, /* uint8 rows with a scale each, made by QUANTIZE_ROWS */
-    INC_BUFFER_IDS,       /* int32, one per token, packed from an index value at entry */
-    INC_BUFFER_INDEX_ROWS /* float rows packed from an index value at entry (cos, sin) */
+    INC_BUFFER_ROWS,       /* float rows made by a step */
+    INC_BUFFER_QUANTIZED,  /* uint8 rows with a scale each, made by QUANTIZE_ROWS */
+    INC_BUFFER_IDS,        /* int32, one per token, packed from an index value at entry */
+    INC_BUFFER_INDEX_ROWS, /* float rows packed from an index value at entry (cos, sin) */
+    INC_BUFFER_PICKS,      /* int32, one per sequence: the row of the token at an index value's position, -1: padding */
+    INC_BUFFER_KINDS
 };
 
 struct inc_plan_buffer {
@@ -55,7 +57,7 @@ struct inc_plan_buffer {
     size_t row_bytes; /* 64-byte multiple */
     size_t offset;    /* bytes per row before it in its domain's arena; buffers whose lifetimes touch never overlap */
     uint32_t first_step, last_step; /* first writer, last reader (index buffers live from step 0) */
-    const struct inc_value *value;  /* index value of IDS and INDEX_ROWS */
+    const struct inc_value *value;  /* index value that IDS, INDEX_ROWS or PICKS come from, else NULL */
     int batch_axis, sequence_axis;  /* of that value; -1: not there (size 1) */
 };
 

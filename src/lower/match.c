@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lower/match.h"
 
+#include <float.h>
+
 #include "base/half.h"
 #include "graph/weight.h"
 
@@ -36,6 +38,48 @@ bool inc_split_constant(const struct inc_node *node, struct inc_value **variable
     *constant = node->inputs[which];
     *variable = node->inputs[1 - which];
     return true;
+}
+
+bool inc_split_floor(const struct inc_value *value, struct inc_value **variable, double *floor)
+{
+    const struct inc_node *node = value->node;
+    struct inc_value *constant;
+    if (node->op == INC_OP_MAXIMUM)
+        return inc_split_constant(node, variable, &constant) && inc_const_scalar(constant, floor);
+    if (node->op != INC_OP_CLAMP || inc_attr_float(node, "max") < (double)FLT_MAX) return false;
+    *variable = node->inputs[0];
+    *floor = inc_attr_float(node, "min");
+    return true;
+}
+
+bool inc_split_product(const struct inc_value *product, struct inc_value **x, struct inc_value **other)
+{
+    const struct inc_node *node = inc_made_by(product, INC_OP_MULTIPLY);
+    if (node == NULL) return false;
+    for (int i = 0; i < 2; i++)
+        if (node->inputs[i]->node->mark == 1 && node->inputs[1 - i]->node->mark == 0) {
+            *x = node->inputs[i];
+            *other = node->inputs[1 - i];
+            return true;
+        }
+    return false;
+}
+
+bool inc_is_square(const struct inc_value *value, struct inc_value **x)
+{
+    const struct inc_node *node = value->node;
+    double exponent;
+    if (node->op != INC_OP_POWER && node->op != INC_OP_MULTIPLY) return false;
+    *x = node->inputs[0];
+    if (node->op == INC_OP_MULTIPLY) return node->inputs[1] == *x;
+    return inc_const_scalar(node->inputs[1], &exponent) && exponent == 2.0;
+}
+
+bool inc_reduces_axis(const struct inc_node *node, int axis)
+{
+    int64_t listed;
+    if (inc_const_ints(node->inputs[1], &listed, 1) != 1) return false;
+    return listed == axis || listed == axis - node->inputs[0]->shape.rank;
 }
 
 int64_t inc_last_dim(const struct inc_value *value)

@@ -26,6 +26,15 @@ bool inc_const_vector(const struct inc_value *value, const struct inc_value *row
 /* A binary node's constant operand and its other one. False if neither input is a Constant. */
 bool inc_split_constant(const struct inc_node *node, struct inc_value **variable, struct inc_value **constant);
 
+/* max(*variable, *floor) with a constant floor, as Maximum or Clamp write it. */
+bool inc_split_floor(const struct inc_value *value, struct inc_value **variable, double *floor);
+/* *x * *other, *x being in the body and *other not (inc_mark_body). */
+bool inc_split_product(const struct inc_value *product, struct inc_value **x, struct inc_value **other);
+/* x^2 as Power or Multiply. */
+bool inc_is_square(const struct inc_value *value, struct inc_value **x);
+/* Whether the node of a reduction lists `axis` alone. */
+bool inc_reduces_axis(const struct inc_node *node, int axis);
+
 /* The last dim if it is constant, else -1. */
 int64_t inc_last_dim(const struct inc_value *value);
 bool inc_same_shape(const struct inc_value *a, const struct inc_value *b);

@@ -17,6 +17,8 @@ const struct inc_pass inc_passes[] = {
     {"fuse-rope", inc_pass_fuse_rope},
     {"compose-attention", inc_pass_compose_attention}, /* MatMul, SoftMax, MatMul */
     {"fuse-attention", inc_pass_fuse_attention},       /* and proves masks */
+    {"fuse-pool", inc_pass_fuse_pool},                 /* needs to know the padding */
+    {"compose-normalize", inc_pass_compose_normalize},
     {"fuse-linear", inc_pass_fuse_linear},
     {"fuse-gated", inc_pass_fuse_gated},
     {"fuse-epilogue", inc_pass_fuse_epilogue},

@@ -7,6 +7,7 @@
 
 inc_pass_fn inc_pass_unify_inputs, inc_pass_fold_constants, inc_pass_split_shapes, inc_pass_fuse_embedding,
     inc_pass_fuse_norm, inc_pass_fuse_rope, inc_pass_compose_attention, inc_pass_fuse_attention, inc_pass_fuse_linear,
-    inc_pass_fuse_gated, inc_pass_fuse_epilogue;
+    inc_pass_fuse_gated, inc_pass_fuse_epilogue,
+    inc_pass_compose_normalize, inc_pass_fuse_pool;
 
 #endif

@@ -23,7 +23,7 @@ struct inc_step *inc_plan_add_step(struct inc_planner *planner, enum inc_op op, 
 static size_t row_bytes(const struct inc_planner *planner, enum inc_buffer_kind kind, uint32_t width)
 {
     if (kind == INC_BUFFER_QUANTIZED) return planner->device->ops->quantized_row_bytes(planner->device, width);
-    if (kind == INC_BUFFER_IDS) return sizeof(int32_t);
+    if (kind == INC_BUFFER_IDS || kind == INC_BUFFER_PICKS) return sizeof(int32_t);
     return inc_round_up((size_t)width * sizeof(float), 64);
 }
 
@@ -80,7 +80,8 @@ const float *inc_plan_floats(struct inc_planner *planner, const struct inc_value
     return floats;
 }
 
-/* The axes of an index value: batch and length may each be there or not; one dim of channels for INDEX_ROWS. */
+/* The axes of an index value: batch and, where rows are tokens, length may each be there or not; one dim of channels
+ * for INDEX_ROWS. */
 static bool index_axes(const struct inc_lowering *lowering, const struct inc_value *value,
                        struct inc_plan_buffer *buffer)
 {
@@ -93,7 +94,8 @@ static bool index_axes(const struct inc_lowering *lowering, const struct inc_val
             buffer->width = (uint32_t)dim.value;
         } else if (inc_dim_equal(dim, lowering->batch) && buffer->batch_axis < 0 && buffer->sequence_axis < 0) {
             buffer->batch_axis = i;
-        } else if (inc_dim_equal(dim, lowering->sequence) && buffer->sequence_axis < 0) {
+        } else if (inc_dim_equal(dim, lowering->sequence) && buffer->sequence_axis < 0 &&
+                   buffer->domain == INC_DOMAIN_TOKENS) {
             buffer->sequence_axis = i;
         } else if (!inc_dim_is_const(dim) || dim.value != 1) {
             return false;
@@ -108,18 +110,19 @@ enum incise_status inc_plan_index_buffer(struct inc_planner *planner, const stru
     struct inc_plan *plan = planner->plan;
     struct inc_arena *arena = &planner->lowering->graph->arena;
     struct inc_plan_buffer layout = {.kind = kind, .batch_axis = -1, .sequence_axis = -1, .width = 1};
+    layout.domain = kind == INC_BUFFER_PICKS ? INC_DOMAIN_SEQUENCES : INC_DOMAIN_TOKENS;
     if (value->node->mark == 1 || !index_axes(planner->lowering, value, &layout))
-        return inc_plan_refuse_op(planner, reader, "reads positions or ids in a form that is not one per token");
+        return inc_plan_refuse_op(planner, reader, "reads positions or ids in a form that is not one per row");
     /* Nodes of the index part remember their buffers: per output and kind, index + 1. */
-    if (value->node->lowered == NULL)
-        value->node->lowered = inc_arena_alloc(arena, value->node->n_outputs, 2 * sizeof(uint32_t));
-    if (value->node->lowered == NULL) return inc_fail_memory(planner->lowering->ctx, 2 * sizeof(uint32_t), "a plan");
-    uint32_t *known = (uint32_t *)value->node->lowered + 2 * value->port + (kind == INC_BUFFER_IDS);
+    const size_t per_output = INC_BUFFER_KINDS * sizeof(uint32_t);
+    if (value->node->lowered == NULL) value->node->lowered = inc_arena_alloc(arena, value->node->n_outputs, per_output);
+    if (value->node->lowered == NULL) return inc_fail_memory(planner->lowering->ctx, per_output, "a plan");
+    uint32_t *known = (uint32_t *)value->node->lowered + INC_BUFFER_KINDS * value->port + kind;
     if (*known != 0) {
         *index = *known - 1;
         return INCISE_OK;
     }
-    INC_TRY(inc_plan_add_buffer(planner, kind, INC_DOMAIN_TOKENS, layout.width, index));
+    INC_TRY(inc_plan_add_buffer(planner, kind, layout.domain, layout.width, index));
     *known = *index + 1;
     struct inc_plan_buffer *buffer = &plan->buffers[*index];
     buffer->value = value;
@@ -138,6 +141,8 @@ static inc_plan_fn *builder_of(enum inc_op op)
     case INC_OP_ROPE: return inc_plan_rope;
     case INC_OP_GATED_ACT: return inc_plan_gated;
     case INC_OP_EMBEDDING_GATHER: return inc_plan_embedding;
+    case INC_OP_POOL: return inc_plan_pool;
+    case INC_OP_NORMALIZE_L2: return inc_plan_l2;
     case INC_OP_RESULT: return inc_plan_result;
     case INC_OP_RESHAPE:
     case INC_OP_TRANSPOSE:
@@ -153,13 +158,14 @@ static inc_plan_fn *builder_of(enum inc_op op)
     }
 }
 
-/* What holds for every step: its rows are all of one domain, and the device has it. */
+/* What holds for every step: its rows are all of one domain (Pool alone leads from one to the other), and the device
+ * has it. */
 static enum incise_status check_step(struct inc_planner *planner, const struct inc_node *node, struct inc_step *step)
 {
     const struct inc_plan *plan = planner->plan;
     const struct inc_slot *slot = step->op == INC_OP_LINEAR ? &plan->slots[step->u.linear.slot] : NULL;
     step->domain = plan->buffers[step->out.buffer].domain;
-    for (uint32_t i = 0; i < step->n_in; i++)
+    for (uint32_t i = 0; i < step->n_in && step->op != INC_OP_POOL; i++)
         if (plan->buffers[step->in[i].buffer].domain != step->domain)
             return inc_plan_refuse_op(planner, node, "mixes rows of tokens with rows of sequences");
     if (!planner->device->ops->supports(planner->device, step, slot))

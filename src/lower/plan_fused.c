@@ -354,8 +354,7 @@ enum incise_status inc_plan_embedding(struct inc_planner *planner, struct inc_no
 
 /* ---- outputs --------------------------------------------------------------------------------------------------- */
 
-/* The leading axes are the batch and, for rows of tokens, the length; behind them are channels. */
-static bool is_row_per_item(const struct inc_view *view)
+bool inc_plan_is_row_per_item(const struct inc_view *view)
 {
     static const enum inc_factor_kind kinds[] = {INC_FACTOR_BATCH, INC_FACTOR_SEQUENCE};
     int leading = view->domain == INC_DOMAIN_TOKENS ? 2 : 1;
@@ -371,7 +370,7 @@ enum incise_status inc_plan_result(struct inc_planner *planner, struct inc_node 
     const struct inc_graph *graph = planner->lowering->graph;
     const struct inc_view *view = inc_view_of(node->inputs[0]);
     int64_t width;
-    if (!is_row_per_item(view) || !inc_view_is_dense(view, &width))
+    if (!inc_plan_is_row_per_item(view) || !inc_view_is_dense(view, &width))
         return inc_plan_refuse_op(planner, node, "is neither [batch, length, channels] nor [batch, channels]");
     if (plan->outputs == NULL) {
         plan->outputs = inc_alloc_zero(graph->ctx, graph->n_results, sizeof *plan->outputs);

@@ -32,14 +32,19 @@ enum incise_status inc_plan_output_like(struct inc_planner *planner, struct inc_
 enum incise_status inc_plan_refuse_op(struct inc_planner *planner, const struct inc_node *node, const char *why);
 /* The elements of a float constant, converted into the graph's arena; NULL when memory is short (reported). */
 const float *inc_plan_floats(struct inc_planner *planner, const struct inc_value *constant);
-/* An index value packed per token: `kind` IDS or INDEX_ROWS. One buffer per (value, kind). Refuses other layouts. */
+/* An index value packed per row: `kind` IDS, INDEX_ROWS or PICKS. One buffer per (value, kind). Refuses other layouts.
+ */
 enum incise_status inc_plan_index_buffer(struct inc_planner *planner, const struct inc_node *reader,
                                          const struct inc_value *value, enum inc_buffer_kind kind, uint32_t *index)
     __attribute__((warn_unused_result));
 
-/* Step builders: plan_fused.c, plan_move.c, plan_rowwise.c. Each sets the output view or refuses. */
+/* Whether the leading axes are the batch and, for rows of tokens, the length. */
+bool inc_plan_is_row_per_item(const struct inc_view *view);
+
+/* Step builders: plan_fused.c, plan_pool.c, plan_move.c, plan_rowwise.c. Each sets the output view or refuses. */
 typedef enum incise_status inc_plan_fn(struct inc_planner *planner, struct inc_node *node);
 inc_plan_fn inc_plan_linear, inc_plan_attention, inc_plan_norm, inc_plan_rope, inc_plan_gated, inc_plan_embedding;
+inc_plan_fn inc_plan_pool, inc_plan_l2;
 inc_plan_fn inc_plan_movement, inc_plan_rowwise, inc_plan_result;
 
 /* plan_memory.c: lifetimes, offsets, cuts. */

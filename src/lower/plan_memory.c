@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where buffers lie. Every buffer's size is a number of bytes per row of its domain, and each domain has an arena of its
- * own, so offsets are found once, for any batch. */
+/* Where buffers lie. Every buffer's size is a number of bytes per row of its domain, and each domain has an arena of
+ * its own, so offsets are found once, for any batch. */
 #include <string.h>
 
 #include "base/size.h"

@@ -151,6 +151,47 @@ static void pack_rows(const struct inc_run *run, const struct inc_plan_buffer *b
     }
 }
 
+/* The row of the token at `position` of sequence s, -1 if that is padding; positions rise within a sequence. */
+static int32_t find_row(const struct inc_batch *batch, size_t s, int64_t position)
+{
+    uint32_t low = batch->start[s], end = batch->start[s + 1], high = end;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (batch->position[middle] < position)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < end && batch->position[low] == position ? (int32_t)low : -1;
+}
+
+/* As a Gather counts: a negative position is one from the end. */
+static enum incise_status pack_picks(const struct inc_run *run, const struct inc_plan_buffer *buffer,
+                                     const struct inc_tensor *tensor, int32_t *out)
+{
+    int64_t length = run->feeds[0].tensor.dims[1];
+    for (size_t s = 0; s < run->batch.n_sequences; s++) {
+        int64_t position = inc_tensor_get_i64(tensor, buffer->batch_axis < 0 ? 0 : s);
+        if (position < -length || position >= length)
+            return inc_fail(run->program->ctx, INCISE_ERROR_DATA, "layer '%s' picks token %lld of %lld",
+                            buffer->value->node->name, (long long)position, (long long)length);
+        out[s] = find_row(&run->batch, s, position < 0 ? position + length : position);
+    }
+    return INCISE_OK;
+}
+
+static enum incise_status pack_buffer(const struct inc_run *run, const struct inc_plan_buffer *buffer,
+                                      const struct inc_tensor *tensor, void *out)
+{
+    INC_TRY(check_index(run, buffer, tensor));
+    if (buffer->kind == INC_BUFFER_PICKS) return pack_picks(run, buffer, tensor, out);
+    if (buffer->kind == INC_BUFFER_IDS)
+        pack_ids(run, buffer, tensor, out);
+    else
+        pack_rows(run, buffer, tensor, out);
+    return INCISE_OK;
+}
+
 /* Booleans become 0 and -inf, so that every bias is additive. */
 static enum incise_status make_additive(const struct inc_run *run, struct inc_tensor *mask)
 {
@@ -191,14 +232,8 @@ enum incise_status inc_run_pack_index(struct inc_run *run)
     const struct inc_plan *plan = &run->program->plan;
     size_t next = 0;
     for (size_t i = 0; i < plan->n_buffers; i++) {
-        const struct inc_plan_buffer *buffer = &plan->buffers[i];
-        if (buffer->value == NULL) continue;
-        const struct inc_tensor *tensor = &run->wanted[next++].tensor;
-        INC_TRY(check_index(run, buffer, tensor));
-        if (buffer->kind == INC_BUFFER_IDS)
-            pack_ids(run, buffer, tensor, run->buffers[i]);
-        else
-            pack_rows(run, buffer, tensor, run->buffers[i]);
+        if (plan->buffers[i].value == NULL) continue;
+        INC_TRY(pack_buffer(run, &plan->buffers[i], &run->wanted[next++].tensor, run->buffers[i]));
     }
     for (size_t i = 0; i < plan->n_biases; i++) INC_TRY(set_bias(run, i, &run->wanted[next + i].tensor));
     return INCISE_OK;

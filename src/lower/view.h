@@ -2,8 +2,8 @@
 /* How a logical tensor of the body lies in packed rows.
  *
  * A view is a buffer, a first column, and per logical axis an ordered list of factors: the batch, the sequence, or
- * `size` channels `stride` columns apart (0: repeated). Where the buffer has one row per sequence, no axis has the factor
- * sequence. Reshape, Transpose, Unsqueeze, Broadcast and channel slices only change the view: no data moves.
+ * `size` channels `stride` columns apart (0: repeated). Where the buffer has one row per sequence, no axis has the
+ * factor sequence. Reshape, Transpose, Unsqueeze, Broadcast and channel slices only change the view: no data moves.
  */
 #ifndef INC_LOWER_VIEW_H
 #define INC_LOWER_VIEW_H
@@ -32,8 +32,8 @@ struct inc_view {
     struct inc_axis axes[INC_MAX_RANK];
 };
 
-/* A fresh view of token rows for `shape` whose batch and length dims are factors and whose constant dims are channels of one row in
- * row-major order. False if a dim is neither. *width = product of the channels. */
+/* A fresh view of token rows for `shape` whose batch and length dims are factors and whose constant dims are channels
+ * of one row in row-major order. False if a dim is neither. *width = product of the channels. */
 bool inc_view_of_shape(const struct inc_lowering *lowering, const struct inc_shape *shape, struct inc_view *view,
                        int64_t *width);
 /* Whether the view has the rank of `shape`, channels where its dims are constant, and batch and length only where they

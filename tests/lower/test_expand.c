@@ -248,6 +248,88 @@ static void rope_turns_halves(void **state)
     bench_end(&b);
 }
 
+/* ---- Pool -------------------------------------------------------------------------------------------------------- */
+
+enum { POOLED = 3, POOL_LENGTH = 5, POOL_WIDTH = 4 };
+
+struct pool_case {
+    const char *mode;
+    bool padded;  /* the padding input weighs; else the second operand does */
+    bool keep;    /* the axis of the tokens stays */
+    double least;
+};
+
+/* No token of sequence 2 is real. */
+static int64_t pool_padding[POOLED * POOL_LENGTH] = {1, 1, 1, 1, 1, /**/ 0, 1, 1, 0, 0, /**/ 0, 0, 0, 0, 0};
+
+static double pool_by_formula(const struct pool_case *c, const float *x, const double *weights)
+{
+    double sum = 0, total = 0, most = c->least;
+    for (size_t j = 0; j < POOL_LENGTH; j++) {
+        sum += weights[j] * (double)x[j * POOL_WIDTH];
+        total += weights[j];
+        if (weights[j] != 0) most = fmax(most, (double)x[j * POOL_WIDTH]);
+    }
+    if (strcmp(c->mode, "max") == 0) return most;
+    return sum / (strcmp(c->mode, "mean") == 0 ? fmax(total, c->least) : sqrt(fmax(total, c->least)));
+}
+
+static void check_pool(const struct pool_case *c)
+{
+    struct bench b;
+    bench_begin(&b);
+    const float *x = operand(&b, DIMS(POOLED, POOL_LENGTH, POOL_WIDTH));
+    float *weights = c->padded ? NULL : operand(&b, DIMS(POOLED, POOL_LENGTH, 1));
+    for (size_t i = 0; weights != NULL && i < POOLED * POOL_LENGTH; i++)
+        weights[i] = i % 3 == 0 ? 0 : test_random_float(&b.random, 0.1f, 2);
+    if (c->padded) b.lowering.mask = parameter(&b, INC_I64, DIMS(POOLED, POOL_LENGTH), pool_padding)->node;
+    struct inc_node *node = c->keep ? fused(&b, INC_OP_POOL, DIMS(POOLED, 1, POOL_WIDTH))
+                                    : fused(&b, INC_OP_POOL, DIMS(POOLED, POOL_WIDTH));
+    test_succeed(inc_attr_set_string(b.lowering.graph, node, "mode", c->mode));
+    inc_attr_set_float(node, "least", c->least);
+    const float *y = result_of(&b);
+    for (size_t s = 0; s < POOLED; s++)
+        for (size_t k = 0; k < POOL_WIDTH; k++) {
+            double real[POOL_LENGTH];
+            for (size_t j = 0; j < POOL_LENGTH; j++)
+                real[j] = c->padded ? (double)pool_padding[s * POOL_LENGTH + j] : (double)weights[s * POOL_LENGTH + j];
+            assert_near(y[s * POOL_WIDTH + k], pool_by_formula(c, x + s * POOL_LENGTH * POOL_WIDTH + k, real));
+        }
+    bench_end(&b);
+}
+
+static void pool_with_every_mode(void **state)
+{
+    (void)state;
+    static const char *const modes[] = {"mean", "mean_sqrt", "max"};
+    for (int i = 0; i < 3 * 2 * 2; i++)
+        check_pool(&(struct pool_case){modes[i % 3], i / 3 % 2, i / 6, strcmp(modes[i % 3], "max") == 0 ? -9 : 1e-3});
+}
+
+static void pool_picks_tokens(void **state)
+{
+    (void)state;
+    static int64_t last = -1, each[POOLED] = {3, 0, -2};
+    for (int of_each = 0; of_each < 2; of_each++) {
+        struct bench b;
+        bench_begin(&b);
+        const float *x = operand(&b, DIMS(POOLED, POOL_LENGTH, POOL_WIDTH));
+        b.inputs[b.n_inputs++] = of_each ? parameter(&b, INC_I64, DIMS(POOLED), each)
+                                         : parameter(&b, INC_I64, 0, NULL, &last);
+        struct inc_node *node = fused(&b, INC_OP_POOL, DIMS(POOLED, POOL_WIDTH));
+        test_succeed(inc_attr_set_string(b.lowering.graph, node, "mode", "token"));
+        inc_attr_set_int(node, "batch_dims", of_each);
+        const float *y = result_of(&b);
+        for (int64_t s = 0; s < POOLED; s++)
+            for (int64_t k = 0; k < POOL_WIDTH; k++) {
+                int64_t j = of_each ? each[s] : last;
+                if (j < 0) j += POOL_LENGTH;
+                assert_true(y[s * POOL_WIDTH + k] == x[(s * POOL_LENGTH + j) * POOL_WIDTH + k]);
+            }
+        bench_end(&b);
+    }
+}
+
 /* ---- Attention ------------------------------------------------------------------------------------------------- */
 
 enum { BATCH = 2, HEADS = 4, LENGTH = 7, DIM = 3 };
@@ -422,6 +504,8 @@ int main(void)
         cmocka_unit_test(embedding_gathers_rows),
         cmocka_unit_test(norms_with_and_without_parameters),
         cmocka_unit_test(rope_turns_halves),
+        cmocka_unit_test(pool_with_every_mode),
+        cmocka_unit_test(pool_picks_tokens),
         cmocka_unit_test(attention_with_every_mask),
         cmocka_unit_test(wrong_shapes_are_refused),
         cmocka_unit_test(passes_keep_the_meaning),

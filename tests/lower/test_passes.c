@@ -234,9 +234,9 @@ static struct inc_value *swapped_tokens(struct encoder *encoder, struct inc_valu
     return encoder_op(encoder, INC_OP_RELU, x, NULL, NULL);
 }
 
-static struct inc_value *first_tokens(struct encoder *encoder, struct inc_value *x)
+static struct inc_value *two_tokens(struct encoder *encoder, struct inc_value *x)
 {
-    return encoder_op(encoder, INC_OP_GATHER, x, encoder_ints(encoder, 1, (int64_t[]){0}), encoder_int(encoder, 1));
+    return encoder_op(encoder, INC_OP_GATHER, x, encoder_ints(encoder, 2, (int64_t[]){0, 1}), encoder_int(encoder, 1));
 }
 
 static struct inc_value *output_of_the_index_part(struct encoder *encoder, struct inc_value *x)
@@ -258,7 +258,7 @@ static const struct {
     {"Attention", values_of_the_index_part},
     {"GatedAct", gate_of_lower_rank},
     {"Result", swapped_tokens},
-    {"Gather", first_tokens},
+    {"Gather", two_tokens},
     {"output", output_of_the_index_part},
 };
 

@@ -96,6 +96,7 @@ static enum incise_status cpu_run(struct inc_device *device, const struct inc_st
         inc_cpu_attention(cpu, step, batch, scratch, inc_cpu_attention_scratch(cpu, step));
         return INCISE_OK;
     case INC_OP_EMBEDDING_GATHER: return inc_cpu_gather(cpu, step, batch);
+    case INC_OP_POOL: inc_cpu_pool(cpu, step, batch); return INCISE_OK;
     default: inc_cpu_rows(cpu, step, batch); return INCISE_OK;
     }
 }

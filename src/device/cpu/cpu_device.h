@@ -67,6 +67,8 @@ void inc_cpu_attention(struct inc_cpu *cpu, const struct inc_step *step, const s
 void inc_cpu_rows(struct inc_cpu *cpu, const struct inc_step *step, const struct inc_batch *batch);
 enum incise_status inc_cpu_gather(struct inc_cpu *cpu, const struct inc_step *step, const struct inc_batch *batch)
     __attribute__((warn_unused_result));
+/* Rows of tokens to rows of sequences. */
+void inc_cpu_pool(struct inc_cpu *cpu, const struct inc_step *step, const struct inc_batch *batch);
 /* One row of a ROWWISE step; y may be NULL when the step has a constant. */
 void inc_cpu_rowwise_row(const struct inc_cpu *cpu, const struct inc_step *step, const float *x, const float *y,
                          float *out);

@@ -36,6 +36,14 @@ static void rms_norm_rows(const struct rows_run *run, size_t row, size_t rows)
                         inc_cpu_row(run->batch, step->out, row), inc_cpu_stride(run->batch, step->out));
 }
 
+static void l2_rows(const struct rows_run *run, size_t row, size_t rows)
+{
+    const struct inc_step *step = run->step;
+    run->cpu->norm->l2(rows, step->width, inc_cpu_row(run->batch, step->in[0], row),
+                       inc_cpu_stride(run->batch, step->in[0]), step->u.l2.least, step->u.l2.added,
+                       inc_cpu_row(run->batch, step->out, row), inc_cpu_stride(run->batch, step->out));
+}
+
 /* y = x * cos + rotate_half(x) * sin: the first half of each head takes -x of the second half, the second x of the
  * first. */
 static void rope_rows(const struct rows_run *run, size_t row, size_t rows)
@@ -112,6 +120,7 @@ static rows_fn *function_of(enum inc_op op)
     switch (op) {
     case INC_OP_LAYER_NORM: return layer_norm_rows;
     case INC_OP_RMS_NORM: return rms_norm_rows;
+    case INC_OP_NORMALIZE_L2: return l2_rows;
     case INC_OP_ROPE: return rope_rows;
     case INC_OP_GATED_ACT: return gated_rows;
     case INC_OP_QUANTIZE_ROWS: return quantize_rows;
