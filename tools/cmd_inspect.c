@@ -13,9 +13,11 @@ static void add_op(struct tool_rows *rows, const struct incise_op_row *op)
         tool_set_real(rows, "zeros", op->zeros, 3);
         tool_set_real(rows, "skipped", op->skipped, 3);
         tool_set_real(rows, "mflop_per_token", op->flop_per_token / 1e6, 3);
+        tool_set_real(rows, "mflop_per_text", op->flop_per_text / 1e6, 3);
         tool_set_int(rows, "packed_bytes", (long long)op->bytes);
     } else {
-        const char *const none[] = {"rows", "columns", "zeros", "skipped", "mflop_per_token", "packed_bytes"};
+        const char *const none[] = {"rows",           "columns",      "zeros", "skipped", "mflop_per_token",
+                                    "mflop_per_text", "packed_bytes"};
         for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) tool_set_null(rows, none[i]);
     }
     tool_set_text(rows, "kernel", op->kernel);
@@ -38,7 +40,7 @@ static void print_head(const struct incise_model *model)
 {
     struct incise_port port;
     const char *reason;
-    double flop = 0, done = 0;
+    double flop = 0, done = 0, per_text = 0;
     for (size_t i = 0; i < incise_model_inputs(model); i++) {
         incise_model_input(model, i, &port);
         print_port("input ", &port);
@@ -52,12 +54,15 @@ static void print_head(const struct incise_model *model)
         incise_model_op(model, i, &op);
         flop += op.flop_per_token;
         done += op.flop_per_token * (1 - op.skipped);
+        per_text += op.flop_per_text;
     }
     if (incise_model_is_fused(model, &reason))
-        printf("runs fused on packed tokens: %.2f MFLOP per token in linears, %.2f of them done; %.1f MB packed\n\n",
+        printf("runs fused on packed tokens: %.2f MFLOP per token in linears, %.2f of them done; %.1f MB packed\n",
                flop / 1e6, done / 1e6, (double)incise_model_bytes(model) / 1e6);
     else
-        printf("runs op by op with the reference evaluator: %s\n\n", reason);
+        printf("runs op by op with the reference evaluator: %s\n", reason);
+    if (per_text > 0) printf("behind pooling: %.2f MFLOP per text in linears\n", per_text / 1e6);
+    putchar('\n');
 }
 
 static enum incise_status print_model(const struct tool_global *global, const struct incise_model *model)

@@ -155,7 +155,16 @@ static enum incise_status print_outputs(const struct tool_global *global, const 
     return status;
 }
 
-static enum incise_status print_profile(const struct tool_global *global, const struct run_state *state, size_t tokens)
+/* Of one run of the op, as if no token were padding. */
+static double flop_of(const struct run_state *state, const struct incise_op_row *op)
+{
+    const struct incise_tensor *input = &state->inputs[0];
+    double texts = input->rank == 2 ? (double)input->dims[0] : 1;
+    double length = input->rank == 2 ? (double)input->dims[1] : 1;
+    return op->flop_per_token * texts * length + op->flop_per_text * texts;
+}
+
+static enum incise_status print_profile(const struct tool_global *global, const struct run_state *state)
 {
     size_t n = incise_model_ops(state->model);
     double *seconds = tool_alloc(n, sizeof *seconds), total = 0;
@@ -171,8 +180,9 @@ static enum incise_status print_profile(const struct tool_global *global, const 
         tool_set_text(rows, "name", op.name);
         tool_set_real(rows, "ms", seconds[i] * 1e3, 3);
         tool_set_real(rows, "share", total > 0 ? seconds[i] / total : 0, 3);
-        if (op.flop_per_token > 0 && seconds[i] > 0)
-            tool_set_real(rows, "gflops", op.flop_per_token * (double)tokens / seconds[i] / 1e9, 1);
+        double flop = flop_of(state, &op);
+        if (flop > 0 && seconds[i] > 0)
+            tool_set_real(rows, "gflops", flop / seconds[i] / 1e9, 1);
         else
             tool_set_null(rows, "gflops");
         tool_set_text(rows, "kernel", op.kernel);
@@ -199,8 +209,7 @@ static enum incise_status run_model(const struct tool_global *global, struct run
     if (status == INCISE_OK && options->out != NULL) status = write_outputs(state, options);
     if (status != INCISE_OK) return status;
     if (!options->profile) return print_outputs(global, state);
-    return print_profile(
-        global, state, state->inputs[0].rank == 2 ? (size_t)(state->inputs[0].dims[0] * state->inputs[0].dims[1]) : 1);
+    return print_profile(global, state);
 }
 
 static void print_text(void *user, const char *text)

@@ -109,6 +109,7 @@ struct incise_op_row {
     double zeros;          /* share of weights that are zero, 0..1 */
     double skipped;        /* share of multiplications that the packed form skips, 0..1 */
     double flop_per_token; /* as the dense op; 0 if it depends on the length (attention) */
+    double flop_per_text;  /* likewise, of an op behind pooling */
     size_t bytes;          /* packed */
 };
 INCISE_API size_t incise_model_ops(const struct incise_model *model);

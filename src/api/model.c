@@ -286,5 +286,6 @@ void incise_model_op(const struct incise_model *model, size_t index, struct inci
     row->rows = weight->out;
     row->columns = weight->in;
     row->zeros = zero_share(program->ctx, weight);
-    row->flop_per_token = 2.0 * (double)weight->out * (double)weight->in;
+    double flop = 2.0 * (double)weight->out * (double)weight->in;
+    *(step->domain == INC_DOMAIN_TOKENS ? &row->flop_per_token : &row->flop_per_text) = flop;
 }

@@ -32,4 +32,4 @@ close int8-float int8-ref/0_last_hidden_state.npy 1e-5 && echo "int8 weights as 
 run int8 int8-out
 close int8-out int8-float/0_last_hidden_state.npy 0.1 && echo "integers near floats"
 incise inspect pruned --format json | cli_check json op name weights rows columns zeros skipped \
-    mflop_per_token packed_bytes kernel
+    mflop_per_token mflop_per_text packed_bytes kernel
