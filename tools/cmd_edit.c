@@ -187,8 +187,12 @@ const struct tool_command tool_prune = {
 
 static const struct tool_option quantize_table[] = {
     OUTPUT_OPTIONS,
-    OPTION("weights", 'w', TOOL_TEXT, quantize.weights, "int8",
-           "stored type: symmetric, one scale per output row (default: int8)"),
+    OPTION("weights", 'w', TOOL_TEXT, quantize.weights, "int8|int7|int4",
+           "stored type: symmetric, one scale per output row, of int4 per group; int7 is fastest without VNNI (int8)"),
+    OPTION("tables", 0, TOOL_TEXT, quantize.tables, "int8|int7|int4", "of embedding tables (default: int8)"),
+    OPTION("group", 'g', TOOL_INT, quantize.group, "N", "inputs per scale of int4; 0: a whole row (default: 32)"),
+    OPTION("round", 'r', TOOL_TEXT, quantize.round, "nearest|search",
+           "nearest: scales that hold the largest weight; search: those of least squared error (default: nearest)"),
     OPTION("activations", 'a', TOOL_TEXT, quantize.activations, "dynamic|float",
            "dynamic: rows are quantized on the fly and integers multiplied; float: weights only (default: dynamic)"),
     OPTION("select", 0, TOOL_TEXT, quantize.select, "REGEX",

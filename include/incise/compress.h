@@ -50,7 +50,12 @@ struct incise_prune_options {
 
 struct incise_quantize_options {
     size_t struct_size;
-    const char *weights;     /* "int8": symmetric, one scale per output row; embedding tables one per entry */
+    /* "int8" (default), "int7" or "int4": symmetric, in -127..127, -63..63 and -8..7. One scale per output row; int4:
+     * per `group` inputs of a row. */
+    const char *weights;
+    const char *tables; /* the same for embedding tables, whose rows are entries; "int8" (default) */
+    long group;         /* of int4: inputs per scale, must divide their number; 0: a whole row; -1 (default): 32 */
+    const char *round;  /* "nearest" (default): scales that hold every weight; "search": of least squared error */
     const char *activations; /* "dynamic" (default) or "float": what --compute auto will do with the model */
     const char *select;      /* as for prune; NULL: every MatMul and embedding table */
     const char *ignore;

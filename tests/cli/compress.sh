@@ -31,5 +31,10 @@ run int8 int8-float --compute float && run int8 int8-ref --reference
 close int8-float int8-ref/0_last_hidden_state.npy 1e-5 && echo "int8 weights as the reference"
 run int8 int8-out
 close int8-out int8-float/0_last_hidden_state.npy 0.1 && echo "integers near floats"
+incise quantize base -o int4 --weights int4 --ignore intermediate --activations float --format csv | wc -l
+incise quantize int4 -o mixed --round search --format csv | wc -l
+run int4 int4-out && run int4 int4-ref --reference &&
+    close int4-out int4-ref/0_last_hidden_state.npy 1e-3 && echo "int4 as the reference"
+fails incise quantize base -o none --weights int4 --group 48
 incise inspect pruned --format json | cli_check json op name weights rows columns zeros skipped \
     mflop_per_token mflop_per_text packed_bytes kernel

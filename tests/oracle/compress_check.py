@@ -4,7 +4,8 @@
 usage: compress_check.py BUILD MODEL...    BUILD: the build folder with incise; MODEL: IR folders of any weight type
 
 For each model: 70 % of 32x32 blocks pruned (the rule recomputed by numpy from the weights OpenVINO decompresses), INT8
-(error bound, exact zeros), both agree with OpenVINO; pruned, then compressed by NNCF, the zero blocks are still seen.
+(error bound, exact zeros), both agree with OpenVINO, as do int7 and int4; pruned, then compressed by NNCF, the zero
+blocks are still seen.
 """
 import subprocess
 import sys
@@ -125,6 +126,10 @@ def check_model(build, source, work):
         run_incise(build / "incise", "quantize", base, "--weights", "int8", "-o", work / name)
         error = check_step(weights(base), weights(work / name))
         print(f"  {name}: relative error {error:.4f}; {agrees(build, work / name, COMPRESSED)}", flush=True)
+    for options in (("int7",), ("int4",), ("int4", "--group", 0, "--tables", "int4", "--round", "search")):
+        folder = work / "-".join(map(str, options))
+        run_incise(build / "incise", "quantize", source, "-o", folder, "--weights", *options)
+        print(f"  {agrees(build, folder, COMPRESSED)}", flush=True)
 
 
 def main():

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "compress/changes.h"
+#include "compress/grid.h"
 #include "graph/weight.h"
 #include "support/small_graph.h"
 #include "support/support.h"
@@ -215,11 +216,14 @@ static void bad_options_are_named(void **state)
 {
     (void)state;
     const struct {
-        const char *weights, *activations, *select, *part;
-    } cases[] = {{"int4", "dynamic", NULL, "weights 'int4'"},
-                 {NULL, "dynamic", NULL, "weights ''"},
-                 {"int8", "static", NULL, "activations 'static'"},
-                 {"int8", "float", "nothing", "'nothing'"}};
+        const char *weights, *tables, *round, *activations, *select, *part;
+    } cases[] = {{"int3", "int8", "nearest", "dynamic", NULL, "weights 'int3'"},
+                 {NULL, "int8", "nearest", "dynamic", NULL, "weights ''"},
+                 {"int8", "f32", "nearest", "dynamic", NULL, "tables 'f32'"},
+                 {"int8", "int8", "up", "dynamic", NULL, "round 'up'"},
+                 {"int8", "int8", "nearest", "static", NULL, "activations 'static'"},
+                 {"int4", "int8", "nearest", "float", NULL, "layer 'mm': groups of 32 do not divide its 13 inputs"},
+                 {"int8", "int8", "nearest", "float", "nothing", "'nothing'"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         uint64_t seed = 1;
         struct inc_graph *graph = small_graph();
@@ -228,6 +232,8 @@ static void bad_options_are_named(void **state)
         (void)small_matmul(graph, "mm", float_weight(graph, INC_F32, true, &seed), true);
         incise_quantize_options_init(&options);
         options.weights = cases[i].weights;
+        options.tables = cases[i].tables;
+        options.round = cases[i].round;
         options.activations = cases[i].activations;
         options.select = cases[i].select;
         assert_int_equal(inc_changes_create(test_ctx(), &changes), INCISE_OK);
@@ -236,6 +242,120 @@ static void bad_options_are_named(void **state)
         assert_non_null(strstr(test_last_error(), cases[i].part));
         incise_changes_destroy(changes);
         inc_graph_destroy(graph);
+    }
+}
+
+enum { OUT4 = 5, IN4 = 48, GROUP = 16 };
+
+/* Quantizes random weights to `weights` in groups of 16 and matches the result; before[] are the old ones. */
+static struct inc_graph *make_groups(const char *weights, bool transpose, float magnitude, uint64_t *seed,
+                                     float before[OUT4][IN4], struct inc_weight *w)
+{
+    double values[OUT4 * IN4];
+    struct inc_graph *graph = small_graph();
+    struct incise_quantize_options options;
+    struct incise_changes *changes;
+    for (int o = 0; o < OUT4; o++) {
+        for (int k = 0; k < IN4; k++) {
+            before[o][k] = o == 2 && k / GROUP == 1 ? 0.0f : magnitude * test_random_float(seed, -1, 1);
+            values[transpose ? o * IN4 + k : k * OUT4 + o] = (double)before[o][k];
+        }
+    }
+    struct dims dims = transpose ? DIMS2(OUT4, IN4) : DIMS2(IN4, OUT4);
+    struct inc_node *mm = small_matmul(graph, "mm", small_constant(graph, "w", INC_F32, dims, values), transpose);
+    incise_quantize_options_init(&options);
+    options.weights = weights;
+    options.group = GROUP;
+    assert_int_equal(inc_changes_create(test_ctx(), &changes), INCISE_OK);
+    assert_int_equal(inc_quantize(graph, NULL, &options, changes), INCISE_OK);
+    incise_changes_destroy(changes);
+    match(mm, w);
+    assert_int_equal(inc_weight_check(graph, w), INCISE_OK);
+    return graph;
+}
+
+/* The largest weight of a group is -8 steps, which may be of either sign; what lies more than half a step beyond 7 of
+ * them is cut off. The step is off by 2^-11 for scales of type f16. */
+static void groups_of_int4_have_scales_of_their_own(void **state)
+{
+    (void)state;
+    uint64_t seed = test_seed();
+    for (int i = 0; i < 4; i++) {
+        float before[OUT4][IN4], after[IN4];
+        struct inc_weight w;
+        bool transpose = i % 2 == 0, tiny = i / 2 == 1;
+        struct inc_graph *graph = make_groups("int4", transpose, tiny ? 1e-5f : 1.0f, &seed, before, &w);
+        assert_int_equal(w.type, INC_I4);
+        assert_int_equal(w.group, GROUP);
+        assert_int_equal(w.transposed, !transpose);
+        assert_int_equal(w.constant->data.rank, 3);
+        assert_int_equal(w.constant->data.bytes, OUT4 * IN4 / 2);
+        assert_int_equal(w.scale.tensor->type, tiny ? INC_F32 : INC_F16);
+        for (int o = 0; o < OUT4; o++) {
+            inc_weight_row_f32(&w, o, after);
+            for (int k = 0; k < IN4; k++) {
+                const float *group = before[o] + k / GROUP * GROUP;
+                float largest = 0;
+                for (int j = 0; j < GROUP; j++) largest = fabsf(group[j]) > fabsf(largest) ? group[j] : largest;
+                float step = largest / -8, x = step != 0 ? before[o][k] / step : 0;
+                float cut = x > 7.5f ? x - 7.5f : 0;
+                assert_true(fabsf(before[o][k] - after[k]) <= fabsf(step) * (0.5f + cut + 8 * 0x1p-11f));
+                if (before[o][k] == largest) assert_true(fabsf(after[k] - largest) <= fabsf(largest) * 0x1p-11f);
+            }
+        }
+        inc_graph_destroy(graph);
+    }
+}
+
+static void int7_leaves_half_the_range(void **state)
+{
+    (void)state;
+    uint64_t seed = test_seed();
+    float before[OUT4][IN4];
+    struct inc_weight w;
+    struct inc_graph *graph = make_groups("int7", true, 1.0f, &seed, before, &w);
+    const int8_t *q = w.constant->data.data;
+    int largest = 0;
+    assert_true(w.type == INC_I8 && inc_weight_is_integer(&w)); /* one scale per row, whatever the group */
+    for (int i = 0; i < OUT4 * IN4; i++) largest = abs(q[i]) > largest ? abs(q[i]) : largest;
+    assert_int_equal(largest, 63);
+    inc_graph_destroy(graph);
+}
+
+static double weighted_error(const struct inc_grid *grid, const float *w, const float *importance, size_t n,
+                             float scale)
+{
+    double sum = 0;
+    for (size_t k = 0; k < n; k++) {
+        double d = (double)w[k] - (double)((float)inc_grid_round(grid, w[k], scale) * scale);
+        sum += (importance != NULL ? (double)importance[k] : 1) * d * d;
+    }
+    return sum;
+}
+
+/* The searched scale is better than the plain one; of int4 no scale near it is much better, in a fine sweep. */
+static void the_search_finds_the_best_scale(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"int8", "int7", "int4"};
+    uint64_t seed = test_seed();
+    for (int i = 0; i < 60; i++) {
+        enum { N = 32 };
+        float w[N], importance[N];
+        struct inc_grid grid;
+        assert_true(inc_grid_find(names[i % 3], &grid));
+        for (int k = 0; k < N; k++) {
+            w[k] = test_random_float(&seed, -1, 1) * test_random_float(&seed, 0, 1);
+            importance[k] = test_random_float(&seed, 0, 1);
+        }
+        const float *weights = i % 2 == 0 ? importance : NULL;
+        float plain = inc_grid_scale(&grid, w, N), found = inc_grid_search(&grid, w, weights, N);
+        double best = weighted_error(&grid, w, weights, N, plain), error = weighted_error(&grid, w, weights, N, found);
+        assert_true(error <= best * (1 + 1e-6));
+        for (float factor = -1.3f; factor < 1.3f; factor += 0.001f)
+            best = fmin(best, weighted_error(&grid, w, weights, N, plain * factor));
+        if (grid.type == INC_I4) assert_true(error <= best * 1.25); /* of 255 levels some scale is always lucky */
+        assert_true(inc_grid_search(&grid, (const float[N]){0}, weights, N) == 0);
     }
 }
 
@@ -284,11 +404,18 @@ static void failed_allocations_are_reported(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(errors_stay_within_half_a_step), cmocka_unit_test(the_chain_is_what_readers_know),
-        cmocka_unit_test(shared_constants_share_what_they_can), cmocka_unit_test(square_constants_are_no_exception),
+        cmocka_unit_test(errors_stay_within_half_a_step),
+        cmocka_unit_test(the_chain_is_what_readers_know),
+        cmocka_unit_test(shared_constants_share_what_they_can),
+        cmocka_unit_test(square_constants_are_no_exception),
         cmocka_unit_test(half_precision_readers_get_their_type),
-        cmocka_unit_test(integers_stay), cmocka_unit_test(bad_options_are_named),
-        cmocka_unit_test(non_finite_weights_stop_it), cmocka_unit_test(failed_allocations_are_reported),
+        cmocka_unit_test(groups_of_int4_have_scales_of_their_own),
+        cmocka_unit_test(int7_leaves_half_the_range),
+        cmocka_unit_test(the_search_finds_the_best_scale),
+        cmocka_unit_test(integers_stay),
+        cmocka_unit_test(bad_options_are_named),
+        cmocka_unit_test(non_finite_weights_stop_it),
+        cmocka_unit_test(failed_allocations_are_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
