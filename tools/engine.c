@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tool.h"
@@ -45,14 +46,51 @@ enum incise_status tool_engine(const struct tool_global *global, struct incise_e
     return incise_engine_create(&options, engine);
 }
 
-void tool_progress(const char *what, size_t done, size_t total, const char *name)
+static bool on_terminal(void)
 {
     static int terminal = -1;
     if (terminal < 0) terminal = isatty(STDERR_FILENO);
-    if (!terminal) return;
+    return terminal;
+}
+
+void tool_progress(const char *what, size_t done, size_t total, const char *name)
+{
+    if (!on_terminal()) return;
     fprintf(stderr, "\r\033[K%s %zu/%zu %.60s", what, done, total, done == total ? "" : name);
     if (done == total) fputc('\n', stderr);
     fflush(stderr);
+}
+
+double tool_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void tool_meter_show(const struct tool_meter *meter, size_t done, double share)
+{
+    double seconds = tool_seconds() - meter->start;
+    if (!on_terminal() || seconds <= 0) return;
+    fprintf(stderr, "\r\033[K%s: %zu %s", meter->what, done, meter->unit);
+    if (share >= 0) fprintf(stderr, ", %.0f %%", 100 * share);
+    fprintf(stderr, ", %.0f/s", (double)(done - meter->first) / seconds);
+    if (share > meter->first_share) {
+        double left = seconds * (1 - share) / (share - meter->first_share);
+        long whole = left < 1e6 ? (long)(left + 0.5) : 1000000;
+        if (whole >= 3600)
+            fprintf(stderr, ", %ld:%02ld:%02ld left", whole / 3600, whole / 60 % 60, whole % 60);
+        else
+            fprintf(stderr, ", %ld:%02ld left", whole / 60, whole % 60);
+    }
+    fflush(stderr);
+}
+
+void tool_meter_end(const struct tool_meter *meter, size_t done)
+{
+    double seconds = tool_seconds() - meter->start;
+    if (!on_terminal()) return;
+    fprintf(stderr, "\r\033[K%s: %zu %s in %.1f s\n", meter->what, done, meter->unit, seconds);
 }
 
 void *tool_alloc(size_t count, size_t size)

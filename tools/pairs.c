@@ -23,6 +23,7 @@ struct pair_line {
     size_t length[2];
     double score;
     json_t *object;
+    size_t number; /* of the line */
 };
 
 /* Whether `line`, which ends at a NUL, has the form's columns; of the last one tabs are part, unless it is a score. */
@@ -61,14 +62,15 @@ static enum incise_status read_pairs(const char *path, const struct pair_form *f
                                      enum incise_status (*add)(void *user, const struct pair_line *pair), void *user)
 {
     struct texts_reader reader;
-    char *line = NULL;
-    size_t capacity = 0;
-    ssize_t length;
     enum incise_status status = texts_open(&reader, path, TEXTS_AUTO);
     bool jsonl = reader.form == TEXTS_JSONL;
-    while (status == INCISE_OK && (length = texts_next_line(&reader, &line, &capacity)) >= 0) {
-        struct pair_line pair = {.object = NULL};
-        if (jsonl ? find_keys(form, line, (size_t)length, &pair) : split_columns(form, line, (size_t)length, &pair))
+    while (status == INCISE_OK) {
+        size_t length;
+        bool more;
+        status = texts_next_line(&reader, &length, &more);
+        if (status != INCISE_OK || !more) break;
+        struct pair_line pair = {.number = reader.line};
+        if (jsonl ? find_keys(form, reader.buffer, length, &pair) : split_columns(form, reader.buffer, length, &pair))
             status = add(user, &pair);
         else
             status = tool_fail(INCISE_ERROR_DATA, "%s: line %zu: write %s%s%s%s%s", reader.name, reader.line,
@@ -77,8 +79,6 @@ static enum incise_status read_pairs(const char *path, const struct pair_form *f
                                jsonl && form->scored ? " and a number score" : "");
         json_decref(pair.object);
     }
-    free(line);
-    if (status == INCISE_OK) status = texts_end(&reader);
     if (status == INCISE_OK && reader.line == 0) status = tool_fail(INCISE_ERROR_DATA, "%s: holds no pair", path);
     texts_close(&reader);
     return status;
@@ -118,7 +118,7 @@ static enum incise_status unify(const struct texts *all, struct texts *unique, s
     for (size_t i = 0; i < all->n && status == INCISE_OK; i++) {
         bool first = which[i] == i;
         which[i] = first ? unique->n : which[which[i]];
-        if (first) status = texts_append(unique, all->items[i], all->lengths[i]);
+        if (first) status = texts_append(unique, all->lines[i], all->items[i], all->lengths[i]);
     }
     free(keyed);
     return status;
@@ -128,8 +128,8 @@ static enum incise_status unify(const struct texts *all, struct texts *unique, s
 static enum incise_status add_sides(void *user, const struct pair_line *pair)
 {
     struct texts *sides = user;
-    enum incise_status status = texts_append(&sides[0], pair->text[0], pair->length[0]);
-    return status == INCISE_OK ? texts_append(&sides[1], pair->text[1], pair->length[1]) : status;
+    enum incise_status status = texts_append(&sides[0], pair->number, pair->text[0], pair->length[0]);
+    return status == INCISE_OK ? texts_append(&sides[1], pair->number, pair->text[1], pair->length[1]) : status;
 }
 
 enum incise_status text_pairs_load(const char *path, struct text_pairs *pairs)
@@ -171,8 +171,8 @@ static enum incise_status add_scored(void *user, const struct pair_line *pair)
         pairs->capacity = capacity;
     }
     pairs->scores[pairs->n++] = pair->score;
-    enum incise_status status = texts_append(&pairs->texts, pair->text[0], pair->length[0]);
-    return status == INCISE_OK ? texts_append(&pairs->texts, pair->text[1], pair->length[1]) : status;
+    enum incise_status status = texts_append(&pairs->texts, pair->number, pair->text[0], pair->length[0]);
+    return status == INCISE_OK ? texts_append(&pairs->texts, pair->number, pair->text[1], pair->length[1]) : status;
 }
 
 enum incise_status scored_pairs_load(const char *path, struct scored_pairs *pairs)

@@ -3,8 +3,7 @@
 #ifndef TOOLS_TEXTS_H
 #define TOOLS_TEXTS_H
 
-#include <sys/types.h>
-
+#include "digest.h"
 #include "incise/embed.h"
 #include "tool.h"
 
@@ -14,25 +13,36 @@ enum texts_form { TEXTS_AUTO, TEXTS_LINES, TEXTS_JSONL, TEXTS_TSV };
 struct texts {
     char **items; /* NUL after each, and perhaps inside: lengths count */
     size_t *lengths;
+    size_t *lines; /* where each stands in its file, from 1 */
     size_t n, capacity;
+    size_t bytes;
 };
 
+/* Reads record after record: each is a line. */
 struct texts_reader {
     FILE *file;
     const char *name;
     enum texts_form form;
-    size_t line;
+    size_t shard, shards;  /* only every line with (number - 1) % shards == shard is a text */
+    size_t line;           /* lines read */
+    uint64_t bytes, size;  /* bytes read, and of the whole file (0: unknown) */
+    struct digest *digest; /* of the bytes read; NULL: not wanted */
+    char *buffer;          /* the last line */
+    size_t capacity;
 };
 
 /* `path` NULL or "-" is stdin. AUTO goes by the name: .jsonl, .tsv, else lines. */
 enum incise_status texts_open(struct texts_reader *reader, const char *path, enum texts_form form);
-/* Appends up to `limit` texts; fewer at the end. */
-enum incise_status texts_read(struct texts_reader *reader, size_t limit, struct texts *texts);
+/* Appends up to `limit` texts, fewer at the end, and none any more once they hold `max_bytes` bytes. */
+enum incise_status texts_read(struct texts_reader *reader, size_t limit, size_t max_bytes, struct texts *texts);
+/* Passes over lines until reader->line is `line`; stops early at the end. */
+enum incise_status texts_skip(struct texts_reader *reader, size_t line);
 void texts_close(struct texts_reader *reader);
-/* Below texts_read: the next line without its end, or -1; whether the end was one; a copy of a text. */
-ssize_t texts_next_line(struct texts_reader *reader, char **line, size_t *capacity);
-enum incise_status texts_end(const struct texts_reader *reader);
-enum incise_status texts_append(struct texts *texts, const char *text, size_t length);
+/* Below texts_read: the next line, without its end, is in reader->buffer, and *more is false at the end of the file; a
+ * copy of a text that stands in `line`. */
+enum incise_status texts_next_line(struct texts_reader *reader, size_t *length, bool *more);
+enum incise_status texts_append(struct texts *texts, size_t line, const char *text, size_t length);
+void texts_clear(struct texts *texts); /* keeps the room of the lists */
 void texts_release(struct texts *texts);
 
 /* A whole file, which must hold a text. */

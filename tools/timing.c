@@ -3,20 +3,12 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define WARM_UP  2
 #define FEWEST   5
 #define WANTED   20
 #define MOST     100000
 #define PATIENCE 4 /* times the budget that WANTED rounds may take */
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int by_value(const void *a, const void *b)
 {
@@ -113,10 +105,10 @@ static enum incise_status run_once(struct timed *timed, size_t round, bool count
         timed->seconds = seconds;
         timed->capacity = capacity;
     }
-    double start = now();
+    double start = tool_seconds();
     enum incise_status status = incise_session_run(timed->session, timed->inputs, timed->n_inputs, timed->outputs,
                                                    timed->n_outputs);
-    if (counted) timed->seconds[round] = now() - start;
+    if (counted) timed->seconds[round] = tool_seconds() - start;
     return status;
 }
 
@@ -136,8 +128,8 @@ enum incise_status timed_measure(struct timed *models, size_t n, size_t batch, s
             status = make_input(&models[m], i, batch, length);
         for (size_t i = 0; i < WARM_UP && status == INCISE_OK; i++) status = run_once(&models[m], 0, false);
     }
-    double start = now();
-    for (*rounds = 0; status == INCISE_OK && goes_on(*rounds, now() - start, seconds * (double)n); ++*rounds)
+    double start = tool_seconds();
+    for (*rounds = 0; status == INCISE_OK && goes_on(*rounds, tool_seconds() - start, seconds * (double)n); ++*rounds)
         for (size_t i = 0; i < n && status == INCISE_OK; i++)
             status = run_once(&models[(*rounds + i) % n], *rounds, true);
     return status;

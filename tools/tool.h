@@ -84,6 +84,16 @@ enum incise_status tool_fail_stdout(void);
 enum incise_status tool_engine(const struct tool_global *global, struct incise_engine **engine);
 /* Progress on stderr, on a terminal only: "prune 12/36 name". Ends the line when done == total. */
 void tool_progress(const char *what, size_t done, size_t total, const char *name);
+/* The same for work whose end is known as a share only: "embed: 1200 texts, 61 %, 210/s, 1:23 left". */
+struct tool_meter {
+    const char *what, *unit; /* "embed", "texts" */
+    double start;            /* tool_seconds() at the begin */
+    size_t first;            /* units and share of the work that were done before the begin */
+    double first_share;
+};
+void tool_meter_show(const struct tool_meter *meter, size_t done, double share); /* share < 0: not known */
+void tool_meter_end(const struct tool_meter *meter, size_t done);
+double tool_seconds(void); /* from an arbitrary point; never goes back */
 /* malloc that ends in INCISE_ERROR_MEMORY at the caller's: NULL is returned and reported. */
 void *tool_alloc(size_t count, size_t size);
 

@@ -29,8 +29,9 @@ struct incise_text_batch {
     const char *const *texts; /* UTF-8; an empty text is one, as what its special tokens give */
     const size_t *lengths;    /* bytes of each; NULL: they end at a NUL */
     size_t n;
-    const char *prompt; /* the name of what is written before each text, see incise_embedder_prompt; NULL: the default */
-    size_t first;       /* what texts[0] is called in messages: "text 0" */
+    const char *prompt;    /* the name of what is written before each text, see incise_embedder_prompt; NULL: the
+                            * default */
+    const size_t *numbers; /* what texts[i] is called in messages: "text 17"; NULL: i */
 };
 
 struct incise_embed_stats {
@@ -55,6 +56,14 @@ INCISE_API INCISE_CHECK enum incise_status incise_embedder_create(struct incise_
                                                                   struct incise_embedder **embedder);
 /* NULL is fine. */
 INCISE_API void incise_embedder_destroy(struct incise_embedder *embedder);
+
+/* Calls `property` with each thing that decides the bits of vectors, in a fixed order, as text: version of the library,
+ * hashes of the model's and the tokenizer's files (read now), instruction set, options as they were resolved, and the
+ * prompt called `prompt` (NULL: the default). Two embedders with the same properties give the same bits. */
+typedef void incise_property_fn(void *user, const char *key, const char *value);
+INCISE_API INCISE_CHECK enum incise_status incise_embedder_describe(const struct incise_embedder *embedder,
+                                                                    const char *prompt, incise_property_fn *property,
+                                                                    void *user);
 
 /* Numbers per vector. */
 INCISE_API size_t incise_embedder_width(const struct incise_embedder *embedder);

@@ -70,6 +70,8 @@ struct incise_kernel_row {
 INCISE_API size_t incise_engine_kernels(const struct incise_engine *engine);
 INCISE_API void incise_engine_kernel(const struct incise_engine *engine, size_t index, struct incise_kernel_row *row);
 
+/* The library's version, "1.2.3". */
+INCISE_API const char *incise_version(void);
 /* "scalar", "avx2", "avx512", "vnni", "bf16". */
 INCISE_API const char *incise_isa_name(enum incise_isa isa);
 /* The highest instruction set of this CPU. */

@@ -72,15 +72,25 @@ static enum incise_status warn_of_dense(const struct incise_embedder *e, const c
     return INCISE_OK;
 }
 
+static enum incise_status keep_path(const struct inc_ctx *ctx, const char *path, char **copy)
+{
+    size_t bytes = strlen(path) + 1;
+    *copy = inc_alloc(ctx, bytes);
+    if (*copy == NULL) return inc_fail_memory(ctx, bytes, "a path");
+    memcpy(*copy, path, bytes);
+    return INCISE_OK;
+}
+
 static enum incise_status set_up(struct incise_embedder *e, const char *path, const char *folder,
                                  const struct incise_embed_options *options)
 {
     struct incise_load_options load;
     incise_load_options_init(&load);
-    load.compute = options->compute;
+    load.compute = e->compute = options->compute;
+    INC_TRY(keep_path(&e->engine->ctx, path, &e->model_path));
+    INC_TRY(keep_path(&e->engine->ctx, options->tokenizer != NULL ? options->tokenizer : folder, &e->tokenizer_path));
     INC_TRY(incise_model_load(e->engine, path, &load, &e->model));
-    INC_TRY(
-        inc_tokenizer_load(&e->engine->ctx, options->tokenizer != NULL ? options->tokenizer : folder, &e->tokenizer));
+    INC_TRY(inc_tokenizer_load(&e->engine->ctx, e->tokenizer_path, &e->tokenizer));
     INC_TRY(inc_text_inputs_match(e->model->program->lowering.graph, &e->inputs));
     INC_TRY(find_output(e, path, options->pooling != NULL));
     INC_TRY(choose_pooling(e, path, folder, options->pooling));
@@ -126,6 +136,8 @@ void incise_embedder_destroy(struct incise_embedder *embedder)
     incise_model_destroy(embedder->model);
     inc_tokenizer_destroy(embedder->tokenizer);
     inc_prompts_release(&embedder->prompts);
+    inc_free(&embedder->engine->ctx, embedder->model_path);
+    inc_free(&embedder->engine->ctx, embedder->tokenizer_path);
     inc_free(&embedder->engine->ctx, embedder);
 }
 

@@ -15,6 +15,8 @@ struct incise_embedder {
     struct incise_model *model;
     struct inc_tokenizer *tokenizer;
     struct inc_prompts prompts;
+    char *model_path, *tokenizer_path; /* as given; the tokenizer's may be a folder */
+    enum incise_compute compute;
     enum inc_pooling_mode mode;
     bool pooled;         /* the output is a vector per text */
     bool include_prompt; /* false: pooling leaves the prompt's tokens out */

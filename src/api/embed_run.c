@@ -41,6 +41,11 @@ static size_t text_bytes(const struct incise_text_batch *batch, size_t index)
     return batch->lengths != NULL ? batch->lengths[index] : strlen(batch->texts[index]);
 }
 
+static size_t text_number(const struct incise_text_batch *batch, size_t index)
+{
+    return batch->numbers != NULL ? batch->numbers[index] : index;
+}
+
 /* Encodes the prompt and texts[index] into run->encoded. */
 static enum incise_status encode(struct embed_run *run, size_t index, size_t max_tokens)
 {
@@ -48,7 +53,7 @@ static enum incise_status encode(struct embed_run *run, size_t index, size_t max
     size_t length = text_bytes(run->batch, index), bad = inc_utf8_check(text, length);
     if (bad < length)
         return inc_fail(&run->e->engine->ctx, INCISE_ERROR_DATA, "text %zu: not UTF-8 at byte %zu",
-                        run->batch->first + index, bad);
+                        text_number(run->batch, index), bad);
     if (run->prompt[0] != '\0') {
         inc_buffer_clear(&run->joined);
         inc_buffer_puts(&run->joined, run->prompt);
@@ -72,7 +77,7 @@ static enum incise_status keep_tokens(struct embed_run *run, size_t index)
     const struct inc_ctx *ctx = &run->e->engine->ctx;
     const struct inc_ids *encoded = &run->encoded;
     if (encoded->count <= run->skipped)
-        return inc_fail(ctx, INCISE_ERROR_DATA, "text %zu: no tokens%s", run->batch->first + index,
+        return inc_fail(ctx, INCISE_ERROR_DATA, "text %zu: no tokens%s", text_number(run->batch, index),
                         run->skipped > 0 ? " besides the prompt's" : "");
     INC_TRY(inc_grow(ctx, (void **)&run->ids, &run->ids_capacity, run->n_ids + encoded->count, sizeof *run->ids));
     memcpy(run->ids + run->n_ids, encoded->ids, encoded->count * sizeof *encoded->ids);
@@ -146,7 +151,7 @@ static enum incise_status write_vector(struct embed_run *run, const float *rows,
     const struct incise_embedder *e = run->e;
     const struct inc_ctx *ctx = &e->engine->ctx;
     enum inc_pooling_mode mode = e->pooled ? INC_POOLING_CLS : e->mode;
-    size_t name = run->batch->first + text->index;
+    size_t name = text_number(run->batch, text->index);
     double squares = 0;
     inc_pooling_apply(mode, rows + run->skipped * e->model_width, text->count - run->skipped, e->model_width,
                       run->vector);

@@ -63,6 +63,11 @@ void incise_engine_destroy(struct incise_engine *engine)
     inc_free(&ctx, engine);
 }
 
+const char *incise_version(void)
+{
+    return INCISE_VERSION;
+}
+
 int incise_engine_threads(const struct incise_engine *engine)
 {
     return (int)inc_pool_threads(engine->pool);

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "base/size.h"
 
@@ -126,6 +128,39 @@ enum incise_status inc_file_read_beside(const struct inc_ctx *ctx, const char *f
     struct inc_reader reader;
     INC_TRY(take_descriptor(ctx, fd, label, &reader));
     return read_whole(&reader, max_bytes, file);
+}
+
+static enum incise_status hash_reader(const struct inc_reader *reader, XXH3_state_t *state)
+{
+    enum { PIECE = 1 << 20 };
+    void *piece = inc_alloc(reader->ctx, PIECE);
+    if (piece == NULL) return inc_fail_memory(reader->ctx, PIECE, reader->label);
+    enum incise_status status = INCISE_OK;
+    for (uint64_t at = 0; at < reader->size && status == INCISE_OK; at += PIECE) {
+        size_t n = reader->size - at < PIECE ? (size_t)(reader->size - at) : PIECE;
+        status = inc_reader_read(reader, at, n, piece);
+        if (status == INCISE_OK) XXH3_128bits_update(state, piece, n);
+    }
+    inc_free(reader->ctx, piece);
+    return status;
+}
+
+enum incise_status inc_file_hash(const struct inc_ctx *ctx, const char *path, char hex[INC_HASH_HEX])
+{
+    struct inc_reader reader;
+    XXH128_canonical_t canonical;
+    INC_TRY(inc_reader_open(ctx, path, &reader));
+    XXH3_state_t *state = XXH3_createState();
+    enum incise_status status = state == NULL ? inc_fail_memory(ctx, INC_HASH_HEX, path) : INCISE_OK;
+    if (status == INCISE_OK) {
+        XXH3_128bits_reset(state);
+        status = hash_reader(&reader, state);
+        XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state));
+        for (size_t i = 0; i < sizeof canonical.digest; i++) snprintf(hex + 2 * i, 3, "%02x", canonical.digest[i]);
+    }
+    XXH3_freeState(state);
+    inc_reader_close(&reader);
+    return status;
 }
 
 void inc_file_release(const struct inc_ctx *ctx, struct inc_file *file)

@@ -11,6 +11,8 @@ struct inc_file {
     size_t size;
 };
 
+#define INC_HASH_HEX 33 /* with its NUL */
+
 /* Reads regular file `path` (symbolic links followed; a FIFO, device or folder is INCISE_ERROR_NO_INPUT) of at most
  * `max_bytes`. INCISE_ERROR_IO if the file shrinks while it is read. Release with inc_file_release. */
 enum incise_status inc_file_read(const struct inc_ctx *ctx, const char *path, size_t max_bytes, struct inc_file *file)
@@ -38,6 +40,10 @@ void inc_reader_open_memory(const struct inc_ctx *ctx, const char *label, const 
 enum incise_status inc_reader_read(const struct inc_reader *reader, uint64_t offset, size_t n, void *out)
     __attribute__((warn_unused_result));
 void inc_reader_close(struct inc_reader *reader);
+
+/* XXH3-128 of the bytes of regular file `path`, in hex as xxhsum prints it. */
+enum incise_status inc_file_hash(const struct inc_ctx *ctx, const char *path, char hex[INC_HASH_HEX])
+    __attribute__((warn_unused_result));
 
 /* Size of regular file `path`, or false. */
 bool inc_file_size(const char *path, uint64_t *size);

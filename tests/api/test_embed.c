@@ -336,12 +336,61 @@ static void test_prompt_left_out(void **state)
     remove_model(folder);
 }
 
+/* "key=value;" of each property, in order. */
+static void add_property(void *user, const char *key, const char *value)
+{
+    char *text = user;
+    size_t length = strlen(text);
+    snprintf(text + length, 2048 - length, "%s=%s;", key, value);
+}
+
+/* What decides the bits is told, and a change of any of it is seen. */
+static void test_describe(void **state)
+{
+    struct incise_embed_options options = default_options();
+    struct incise_embedder *embedder;
+    const char *folder = model_with(prompts, mean_pooling);
+    char first[2048] = "", other[2048] = "", wanted[256];
+    (void)state;
+    options.max_length = 32;
+    assert_int_equal(incise_embedder_create(engine, folder, &options, &embedder), INCISE_OK);
+    assert_int_equal(incise_embedder_describe(embedder, NULL, add_property, first), INCISE_OK);
+    assert_int_equal(incise_embedder_describe(embedder, "none", add_property, other), INCISE_ERROR_USAGE);
+    assert_string_equal(other, "");
+    incise_embedder_destroy(embedder);
+    snprintf(wanted, sizeof wanted, "isa=%s;compute=auto;max_length=32;prompt=run fast: ;pooling=mean;",
+             incise_isa_name(incise_engine_isa(engine)));
+    assert_ptr_equal(strstr(first, "incise="), first);
+    assert_non_null(strstr(first, wanted));
+    assert_non_null(strstr(first, "width=64;normalize=true;"));
+
+    char path[256];
+    snprintf(path, sizeof path, "%s/openvino_model.bin", folder);
+    FILE *file = fopen(path, "r+b"); /* the lowest bit of a weight */
+    assert_non_null(file);
+    fseek(file, 40000, SEEK_SET);
+    int byte = getc(file);
+    fseek(file, 40000, SEEK_SET);
+    putc(byte ^ 1, file);
+    fclose(file);
+    assert_int_equal(incise_embedder_create(engine, folder, &options, &embedder), INCISE_OK);
+    assert_int_equal(incise_embedder_describe(embedder, NULL, add_property, other), INCISE_OK);
+    incise_embedder_destroy(embedder);
+    size_t same = 0;
+    while (first[same] == other[same]) same++;
+    const char *model = strstr(first, "model=");
+    assert_int_equal(strspn(model + 6, "0123456789abcdef "), 32 + 1 + 32); /* .xml and .bin */
+    assert_in_range(same, (size_t)(model - first) + 6 + 33, (size_t)(model - first) + 6 + 65);
+    assert_string_equal(strstr(first, "tokenizer="), strstr(other, "tokenizer="));
+    remove_model(folder);
+}
+
 static void test_misuse(void **state)
 {
     struct incise_embed_options options = default_options();
     struct incise_embedder *embedder = NULL;
     const char *const bad[] = {"fine", "\xff"};
-    struct incise_text_batch batch = {.texts = bad, .n = 2, .first = 100};
+    struct incise_text_batch batch = {.texts = bad, .n = 2, .numbers = (const size_t[]){3, 101}};
     float vectors[2 * WIDTH];
     (void)state;
     options.pooling = "median";
@@ -393,10 +442,11 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pooling),     cmocka_unit_test(test_batches_and_threads),
-        cmocka_unit_test(test_lengths),     cmocka_unit_test(test_prompts),
-        cmocka_unit_test(test_bad_prompts), cmocka_unit_test(test_prompt_left_out),
-        cmocka_unit_test(test_misuse),      cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_pooling),       cmocka_unit_test(test_batches_and_threads),
+        cmocka_unit_test(test_lengths),       cmocka_unit_test(test_prompts),
+        cmocka_unit_test(test_bad_prompts),   cmocka_unit_test(test_prompt_left_out),
+        cmocka_unit_test(test_describe),      cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -18,7 +18,9 @@ done >alone.raw 2>/dev/null
 incise embed model texts.txt --as raw --threads 3 2>/dev/null | cmp - alone.raw && echo "same bits alone and together"
 incise embed model texts.txt -o vectors.npy 2>/dev/null
 tail -c +129 vectors.npy | cmp - alone.raw && echo "same numbers in .npy"
-incise embed model texts.txt --as npy -o - 2>/dev/null | cmp - vectors.npy
+incise embed model texts.txt --as npy 2>/dev/null >stdout.npy
+cmp stdout.npy vectors.npy && echo "the same on stdout that is a file"
+incise embed model texts.txt --as npy 2>&1 | cat
 incise embed model texts.txt -o vectors.npy --force --max-length 8 --dimensions 16 --pooling cls --log error
 wc -c <vectors.npy
 incise embed model </dev/null
