@@ -3,6 +3,7 @@
 """Writes 1000 real English passages, one per line, cut from the long descriptions of Debian packages.
 
 usage: make_passages.py TRANSLATION-EN > tests/data/passages.txt
+       make_passages.py TRANSLATION-EN 20000 > many.txt     that many of 10 to 250 words, for long runs
   TRANSLATION-EN  Debian's main/i18n/Translation-en, uncompressed (tests/data/passages.md says which)
 The same file gives the same passages: all choices are seeded.
 """
@@ -62,6 +63,10 @@ def main():
     rng = random.Random(SEED)
     lines = sorted({p for _, _, rows in stanzas(sys.argv[1]) if (p := passage(rows)) and p.isascii()})
     rng.shuffle(lines)
+    if len(sys.argv) > 2:
+        lines = [line for line in lines if LENGTHS[0][0] <= len(line.split()) <= LENGTHS[-1][1]]
+        print("\n".join(lines[: int(sys.argv[2])]))
+        return
     wanted = [round(share * N_PASSAGES) for _, _, share in LENGTHS]
     seen, chosen = set(), []
     for line in lines:
