@@ -277,6 +277,12 @@ enum incise_status inc_json_pull_int(struct inc_json_pull *pull, int64_t min, in
     return INCISE_OK;
 }
 
+enum incise_status inc_json_pull_digits(struct inc_json_pull *pull, const char **text, size_t *length)
+{
+    bool integral;
+    return scan_number(pull, text, length, &integral);
+}
+
 enum incise_status inc_json_pull_number(struct inc_json_pull *pull, double *out)
 {
     char copy[MAX_NUMBER + 1];

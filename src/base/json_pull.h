@@ -59,6 +59,9 @@ enum incise_status inc_json_pull_key(struct inc_json_pull *pull, const char **te
 /* A number in [min, max] without fraction and exponent. */
 enum incise_status inc_json_pull_int(struct inc_json_pull *pull, int64_t min, int64_t max, int64_t *out)
     __attribute__((warn_unused_result));
+/* The text of a number. */
+enum incise_status inc_json_pull_digits(struct inc_json_pull *pull, const char **text, size_t *length)
+    __attribute__((warn_unused_result));
 /* A finite number. */
 enum incise_status inc_json_pull_number(struct inc_json_pull *pull, double *out) __attribute__((warn_unused_result));
 /* Checks a whole value and says where it is. */

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "text/bert_normalizer.h"
 
-#include <utf8proc.h>
-
 #include "text/tokenizer_parts.h"
 #include "text/unicode.h"
 
 #define NOTHING 0xff
-#define ROOM 64         /* bytes that any one code point may add */
-#define MAX_DECOMPOSED 32
+#define DROPPED 0    /* a mark that goes, but has its place in the order */
+#define ROOM 256 /* bytes that any one code point may add */
 
 void inc_bert_normalizer_init(struct inc_bert_normalizer *bert, bool clean_text, bool chinese_chars, bool strip_accents,
                               bool lowercase)
@@ -29,135 +27,140 @@ void inc_bert_normalizer_init(struct inc_bert_normalizer *bert, bool clean_text,
     }
 }
 
-static enum incise_status reserve(struct inc_ids *out, size_t extra)
-{
-    return inc_grow(out->ctx, (void **)&out->text, &out->text_capacity, out->text_length + extra, 1);
-}
+/* One text as it runs. */
+struct bert_run {
+    const struct inc_bert_normalizer *bert;
+    struct inc_text *out;
+    struct inc_marks *marks; /* since the last starter */
+    uint32_t origin;         /* of the character that is taken apart */
+};
 
-static void put_raw(struct inc_ids *out, uint32_t code)
+static void put(struct bert_run *run, uint32_t code, uint32_t origin)
 {
-    out->text_length += inc_utf8_encode(code, out->text + out->text_length);
-}
-
-static void put(const struct inc_bert_normalizer *bert, struct inc_ids *out, uint32_t code)
-{
-    if (!bert->lowercase) {
-        put_raw(out, code);
+    if (!run->bert->lowercase) {
+        inc_text_put_code(run->out, code, origin);
     } else if (code < 0x80) {
-        out->text[out->text_length++] = (char)(code >= 'A' && code <= 'Z' ? code - 'A' + 'a' : code);
+        inc_text_put_code(run->out, code >= 'A' && code <= 'Z' ? code - 'A' + 'a' : code, origin);
     } else {
-        put_raw(out, inc_lower(code));
-        if (code == 0x130) put_raw(out, 0x307);
+        inc_text_put_code(run->out, inc_lower(code), origin);
+        if (code == 0x130) inc_text_put_code(run->out, 0x307, origin);
     }
 }
 
-/* ---- canonical order: the marks since the last starter, sorted by combining class, stable ----------------------- */
+/* ---- canonical order --------------------------------------------------------------------------------------------- */
 
-static enum incise_status push_mark(struct inc_ids *out, uint32_t code, unsigned combining_class)
-{
-    INC_TRY(inc_grow(out->ctx, (void **)&out->marks, &out->marks_capacity, out->n_marks, sizeof *out->marks));
-    out->marks[out->n_marks++] = (uint32_t)combining_class << 24 | code;
-    return INCISE_OK;
-}
+/* Marks as they are put: those that stand for a character of the text take the origins of such, in the order of the
+ * text; an inserted one that of the mark before. */
+struct ordered_marks {
+    struct bert_run *run;
+    size_t next; /* mark that may give its origin */
+    uint32_t origin;
+};
 
-/* One pass per class that occurs (some 50 exist), so that no text takes more than linear time. */
-static enum incise_status flush_marks(const struct inc_bert_normalizer *bert, struct inc_ids *out)
+static enum incise_status put_mark(void *user, const struct inc_mark *mark)
 {
-    unsigned from = 1;
-    INC_TRY(reserve(out, out->n_marks * 4 + ROOM));
-    while (from < 256) {
-        unsigned next = 256;
-        for (size_t i = 0; i < out->n_marks; i++) {
-            unsigned combining_class = out->marks[i] >> 24;
-            if (combining_class == from)
-                put(bert, out, out->marks[i] & 0xffffffu);
-            else if (combining_class > from && combining_class < next)
-                next = combining_class;
-        }
-        from = next;
+    struct ordered_marks *ordered = user;
+    const struct inc_marks *marks = ordered->run->marks;
+    while (mark->change == 0 && ordered->next < marks->n) {
+        const struct inc_mark *giver = &marks->items[ordered->next++];
+        if (giver->change != 0) continue;
+        ordered->origin = giver->origin;
+        break;
     }
-    out->n_marks = 0;
+    if (mark->code != DROPPED) put(ordered->run, mark->code, ordered->origin);
     return INCISE_OK;
 }
 
-static enum incise_status put_starter(const struct inc_bert_normalizer *bert, struct inc_ids *out, uint32_t code)
+static enum incise_status flush_marks(struct bert_run *run)
 {
-    if (out->n_marks > 0) INC_TRY(flush_marks(bert, out));
-    put(bert, out, code);
+    if (run->marks->n == 0) return INCISE_OK;
+    struct ordered_marks ordered = {run, 0, run->marks->items[0].origin};
+    INC_TRY(inc_text_reserve(run->out, run->marks->n * 8 + ROOM));
+    return inc_marks_flush(run->marks, put_mark, &ordered);
+}
+
+static enum incise_status put_starter(struct bert_run *run, uint32_t code)
+{
+    if (run->marks->n > 0) {
+        INC_TRY(flush_marks(run));
+        INC_TRY(inc_text_reserve(run->out, ROOM));
+    }
+    put(run, code, run->origin);
     return INCISE_OK;
 }
 
 /* ---- one code point >= 0x80 -------------------------------------------------------------------------------------- */
 
 /* Canonical decomposition without nonspacing marks. */
-static enum incise_status put_stripped(const struct inc_bert_normalizer *bert, struct inc_ids *out, uint32_t code,
-                                       enum inc_bert_class class)
+static enum incise_status put_stripped(struct bert_run *run, uint32_t code, enum inc_bert_class class)
 {
-    utf8proc_int32_t parts[MAX_DECOMPOSED];
-    int boundary = 0;
-    if (class == INC_BERT_NEW) return put_starter(bert, out, code);
-    utf8proc_ssize_t n =
-        utf8proc_decompose_char((utf8proc_int32_t)code, parts, MAX_DECOMPOSED, UTF8PROC_DECOMPOSE, &boundary);
-    for (utf8proc_ssize_t i = 0; i < n; i++) {
-        uint32_t part = (uint32_t)parts[i];
-        unsigned combining_class = (unsigned)utf8proc_get_property(parts[i])->combining_class;
-        if (part != code) class = part < 0x80 ? INC_BERT_PLAIN : inc_bert_class(part);
-        if (class == INC_BERT_MARK) {
-            if (combining_class == 0 && out->n_marks > 0) INC_TRY(flush_marks(bert, out));
-        } else if (combining_class == 0 || class == INC_BERT_NEW) {
-            INC_TRY(put_starter(bert, out, part));
-        } else {
-            INC_TRY(push_mark(out, part, combining_class));
+    uint32_t parts[INC_MAX_DECOMPOSED];
+    if (class == INC_BERT_NEW) return put_starter(run, code);
+    size_t n = inc_decompose(code, false, parts);
+    for (size_t i = 0; i < n; i++) {
+        unsigned combining_class = inc_combining_class(parts[i]);
+        if (parts[i] != code) class = parts[i] < 0x80 ? INC_BERT_PLAIN : inc_bert_class(parts[i]);
+        bool dropped = class == INC_BERT_MARK;
+        if (combining_class > 0 && (!dropped || run->out->tracked)) {
+            uint32_t kept = dropped ? DROPPED : parts[i];
+            struct inc_mark mark = {kept, run->origin, (uint8_t)combining_class, (int8_t)(i > 0)};
+            INC_TRY(inc_marks_add(run->marks, &mark));
+        } else if (combining_class == 0) {
+            INC_TRY(dropped ? flush_marks(run) : put_starter(run, parts[i]));
         }
     }
     return INCISE_OK;
 }
 
-static enum incise_status put_code(const struct inc_bert_normalizer *bert, struct inc_ids *out, uint32_t code)
+static enum incise_status put_code(struct bert_run *run, uint32_t code)
 {
+    const struct inc_bert_normalizer *bert = run->bert;
     enum inc_bert_class class = inc_bert_class(code);
     if (bert->clean_text) {
         if (class == INC_BERT_OTHER || code == 0xfffd) return INCISE_OK;
-        if (inc_is_space(code)) return put_starter(bert, out, ' ');
+        if (inc_is_space(code)) return put_starter(run, ' ');
     }
     bool chinese = bert->chinese_chars && inc_is_chinese(code);
-    if (chinese) INC_TRY(put_starter(bert, out, ' '));
+    if (chinese) INC_TRY(put_starter(run, ' '));
     if (bert->strip_accents)
-        INC_TRY(put_stripped(bert, out, code, class));
+        INC_TRY(put_stripped(run, code, class));
     else
-        put(bert, out, code);
-    return chinese ? put_starter(bert, out, ' ') : INCISE_OK;
+        put(run, code, run->origin);
+    return chinese ? put_starter(run, ' ') : INCISE_OK;
 }
 
-enum incise_status inc_bert_normalize(const struct inc_bert_normalizer *bert, const char *text, size_t n,
-                                      struct inc_ids *out)
+enum incise_status inc_bert_normalize(const struct inc_bert_normalizer *bert, const struct inc_source *source,
+                                      struct inc_text *out, struct inc_marks *marks)
 {
-    const char *at = text, *end = text + n;
-    out->text_length = 0;
-    out->n_marks = 0;
-    while (at < end) {
-        INC_TRY(reserve(out, (size_t)(end - at) + ROOM));
-        for (; at < end && (unsigned char)*at < 0x80; at++) {
-            unsigned char to = bert->ascii[(unsigned char)*at];
-            if (to == NOTHING) continue;
-            if (out->n_marks > 0) {
-                INC_TRY(flush_marks(bert, out));
-                INC_TRY(reserve(out, (size_t)(end - at) + ROOM));
+    struct bert_run run = {bert, out, marks, INC_NO_ORIGIN};
+    size_t at = 0, n = source->n;
+    marks->n = 0;
+    while (at < n) {
+        INC_TRY(inc_text_reserve(out, n - at + ROOM));
+        for (; at < n && (unsigned char)source->text[at] < 0x80; at++) {
+            char to = (char)bert->ascii[(unsigned char)source->text[at]];
+            if (to == (char)NOTHING) continue;
+            if (marks->n > 0) {
+                INC_TRY(flush_marks(&run));
+                INC_TRY(inc_text_reserve(out, n - at + ROOM));
             }
-            out->text[out->text_length++] = (char)to;
+            out->bytes[out->n] = to;
+            if (out->tracked) out->origins[out->n] = source->origins[at];
+            out->n++;
         }
-        while (at < end && (unsigned char)*at >= 0x80) {
+        while (at < n && (unsigned char)source->text[at] >= 0x80) {
             uint32_t code;
-            at += inc_utf8_decode(at, &code);
-            INC_TRY(reserve(out, ROOM));
-            INC_TRY(put_code(bert, out, code));
+            run.origin = inc_origin(source, at);
+            at += inc_utf8_decode(source->text + at, &code);
+            INC_TRY(inc_text_reserve(out, ROOM));
+            INC_TRY(put_code(&run, code));
         }
     }
-    return out->n_marks > 0 ? flush_marks(bert, out) : INCISE_OK;
+    return flush_marks(&run);
 }
 
-enum incise_status inc_bert_normalize_text(const struct inc_normalizer *normalizer, const char *text, size_t n,
-                                           struct inc_ids *out)
+enum incise_status inc_bert_normalize_text(const struct inc_normalizer *normalizer, const struct inc_source *source,
+                                           struct inc_text *text, struct inc_ids *out)
 {
-    return inc_bert_normalize(&normalizer->bert, text, n, out);
+    return inc_bert_normalize(&normalizer->bert, source, text, &out->marks);
 }

@@ -3,7 +3,7 @@
 #ifndef INC_TEXT_BERT_NORMALIZER_H
 #define INC_TEXT_BERT_NORMALIZER_H
 
-#include "text/tokenizer.h"
+#include "text/normal_form.h"
 
 struct inc_bert_normalizer {
     bool clean_text, chinese_chars, strip_accents, lowercase;
@@ -12,8 +12,9 @@ struct inc_bert_normalizer {
 
 void inc_bert_normalizer_init(struct inc_bert_normalizer *bert, bool clean_text, bool chinese_chars, bool strip_accents,
                               bool lowercase);
-/* Valid UTF-8 of `n` bytes into out->text. */
-enum incise_status inc_bert_normalize(const struct inc_bert_normalizer *bert, const char *text, size_t n,
-                                      struct inc_ids *out) __attribute__((warn_unused_result));
+/* Appends the source to `out`; `marks` is scratch memory. */
+enum incise_status inc_bert_normalize(const struct inc_bert_normalizer *bert, const struct inc_source *source,
+                                      struct inc_text *out, struct inc_marks *marks)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "text/bpe.h"
 
-#include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/size.h"
 #include "text/byte_level.h"
+#include "text/tokenizer_parts.h"
 #include "text/unicode.h"
 
 #define NONE UINT32_MAX
@@ -32,17 +31,6 @@ struct inc_bpe {
     bool byte_level, byte_fallback, fuse_unknown, whole_words;
     bool cuts_at_marks;      /* at most `joined` stands against it */
     bool joined[129];        /* a merge joins this ASCII character, some other one, with a space mark */
-};
-
-#define WORD_BITS 12 /* of the number of words remembered */
-#define WORD_BYTES 15
-#define WORD_IDS 5
-
-/* A word seen before. */
-struct inc_bpe_word {
-    uint64_t key[2]; /* its bytes, zeros, and in the last byte their number; zeros: free */
-    int32_t ids[WORD_IDS];
-    uint32_t count;
 };
 
 /* A symbol of a long word. */
@@ -200,14 +188,11 @@ static enum incise_status load_unknown(struct inc_bpe *bpe, const struct inc_mod
 
 static void find_characters(struct inc_bpe *bpe)
 {
+    inc_byte_tokens(&bpe->pieces, bpe->byte_ids);
     for (int i = 0; i < 256; i++) {
-        char name[8], c = (char)i;
-        size_t n = 6;
+        char name[4], c = (char)i;
         if (bpe->byte_level)
-            n = inc_utf8_encode(inc_byte_level_code((unsigned char)i), name);
-        else
-            snprintf(name, sizeof name, "<0x%02X>", (unsigned)i);
-        bpe->byte_ids[i] = id_of(bpe, name, n);
+            bpe->byte_ids[i] = id_of(bpe, name, inc_utf8_encode(inc_byte_level_code((unsigned char)i), name));
         if (i < 128) bpe->ascii[i] = id_of(bpe, &c, 1);
     }
     if (bpe->byte_level || bpe->whole_words || id_of(bpe, INC_SPACE_MARK_UTF8, 3) < 0) bpe->cuts_at_marks = false;
@@ -219,8 +204,6 @@ static bool absent(const json_t *value)
     return value == NULL || json_is_null(value) || (json_is_string(value) && json_string_length(value) == 0);
 }
 
-static atomic_uint_fast64_t last_number;
-
 static enum incise_status load(const struct inc_model_source *source, void **model)
 {
     static const char *const unsupported[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix"};
@@ -230,7 +213,7 @@ static enum incise_status load(const struct inc_model_source *source, void **mod
     *model = bpe;
     if (bpe == NULL) return inc_fail_memory(json->ctx, sizeof *bpe, "a vocabulary");
     bpe->ctx = json->ctx;
-    bpe->number = atomic_fetch_add(&last_number, 1) + 1;
+    bpe->number = inc_words_number();
     INC_TRY(inc_json_only(json, section, "model",
                           "type dropout unk_token continuing_subword_prefix end_of_word_suffix fuse_unk byte_fallback "
                           "ignore_merges vocab merges"));
@@ -367,7 +350,13 @@ static enum incise_status merge_long(const struct inc_bpe *bpe, struct inc_ids *
     }
     merge_symbols(bpe, out, n);
     for (size_t i = 0; i < n; i++) {
-        if (out->symbols[i].id >= 0) out->ids[start + left++] = out->symbols[i].id;
+        bool joined = out->symbols[i].id < 0;
+        if (!joined) out->ids[start + left++] = out->symbols[i].id;
+        if (!out->with_spans) continue;
+        if (joined)
+            out->spans[start + left - 1].end = out->spans[start + i].end;
+        else
+            out->spans[start + left - 1] = out->spans[start + i];
     }
     out->count = start + left;
     return INCISE_OK;
@@ -375,13 +364,22 @@ static enum incise_status merge_long(const struct inc_bpe *bpe, struct inc_ids *
 
 /* ---- encoding ---------------------------------------------------------------------------------------------------- */
 
+/* Adds an id for `n` bytes of the word. As with Hugging Face a token starts where the one before ends, also when it
+ * stands for text elsewhere. There is room. */
+static void put(struct inc_ids *out, int32_t id, size_t *at, size_t n)
+{
+    if (out->with_spans) out->spans[out->count] = (struct inc_span){*at, *at + n};
+    out->ids[out->count++] = id;
+    *at += n;
+}
+
 /* Bytes of an unknown character as tokens; false when the vocabulary lacks one. */
-static bool put_bytes(const struct inc_bpe *bpe, const char *text, size_t n, struct inc_ids *out)
+static bool put_bytes(const struct inc_bpe *bpe, const char *text, size_t n, struct inc_ids *out, size_t *at)
 {
     for (size_t i = 0; i < n; i++) {
         if (bpe->byte_ids[(unsigned char)text[i]] < 0) return false;
     }
-    for (size_t i = 0; i < n; i++) out->ids[out->count++] = bpe->byte_ids[(unsigned char)text[i]];
+    for (size_t i = 0; i < n; i++) put(out, bpe->byte_ids[(unsigned char)text[i]], at, 1);
     return true;
 }
 
@@ -399,19 +397,22 @@ static int32_t next_character(const struct inc_bpe *bpe, const char *text, size_
  * Hugging Face it lets bytes pass), so that those of a run become one. */
 static void put_characters(const struct inc_bpe *bpe, const char *text, size_t n, struct inc_ids *out)
 {
-    bool waiting = false;
+    size_t waiting = 0, place = 0; /* bytes of the unknown token that waits */
     for (size_t at = 0, length; at < n; at += length) {
         int32_t id = next_character(bpe, text + at, &length);
         if (id >= 0) {
-            if (waiting) out->ids[out->count++] = bpe->unknown;
-            waiting = false;
-            out->ids[out->count++] = id;
-        } else if (!(bpe->byte_fallback && put_bytes(bpe, text + at, length, out)) && bpe->unknown >= 0) {
-            if (waiting && !bpe->fuse_unknown) out->ids[out->count++] = bpe->unknown;
-            waiting = true;
+            if (waiting > 0) put(out, bpe->unknown, &place, waiting);
+            waiting = 0;
+            put(out, id, &place, length);
+        } else if (!(bpe->byte_fallback && put_bytes(bpe, text + at, length, out, &place)) && bpe->unknown >= 0) {
+            if (waiting > 0 && !bpe->fuse_unknown) {
+                put(out, bpe->unknown, &place, waiting);
+                waiting = 0;
+            }
+            waiting += length;
         }
     }
-    if (waiting) out->ids[out->count++] = bpe->unknown;
+    if (waiting > 0) put(out, bpe->unknown, &place, waiting);
 }
 
 static int32_t find_word(const struct inc_bpe *bpe, const char *word, size_t n)
@@ -427,82 +428,60 @@ static int32_t find_word(const struct inc_bpe *bpe, const char *word, size_t n)
 
 static enum incise_status encode_part(const struct inc_bpe *bpe, const char *text, size_t n, struct inc_ids *out)
 {
-    size_t start = out->count;
-    INC_TRY(inc_grow(out->ctx, (void **)&out->ids, &out->capacity, out->count + n, sizeof *out->ids));
+    size_t start = out->count, place = 0;
+    INC_TRY(inc_ids_reserve(out, n));
     int32_t whole = bpe->whole_words ? find_word(bpe, text, n) : -1;
     if (whole >= 0) {
-        out->ids[out->count++] = whole;
+        put(out, whole, &place, n);
         return INCISE_OK;
     }
     put_characters(bpe, text, n, out);
-    if (out->count - start > SHORT) return merge_long(bpe, out, start);
+    if (out->count - start > SHORT || out->with_spans) return merge_long(bpe, out, start);
     out->count = start + merge_short(bpe, out->ids + start, out->count - start);
     return INCISE_OK;
 }
 
-/* The place of a word of at most WORD_BYTES; the words of another model are forgotten. */
-static enum incise_status find_seen(const struct inc_bpe *bpe, const char *text, size_t n, struct inc_ids *out,
-                                    uint64_t key[2], struct inc_bpe_word **word)
+/* A part of a word, remembered when it is short; `offset` bytes of the word are before it. */
+static enum incise_status encode_seen(const struct inc_bpe *bpe, const char *text, size_t n, size_t offset,
+                                      struct inc_ids *out)
 {
-    const size_t n_words = (size_t)1 << WORD_BITS;
-    unsigned char bytes[WORD_BYTES + 1] = {0};
-    if (out->words == NULL) {
-        out->words = inc_alloc_zero(out->ctx, n_words, sizeof *out->words);
-        if (out->words == NULL) return inc_fail_memory(out->ctx, n_words * sizeof *out->words, "words");
-    } else if (out->words_of != bpe->number) {
-        memset(out->words, 0, n_words * sizeof *out->words);
-    }
-    out->words_of = bpe->number;
-    memcpy(bytes, text, n);
-    bytes[WORD_BYTES] = (unsigned char)n;
-    memcpy(key, bytes, sizeof bytes);
-    *word = &out->words[((key[0] ^ key[1] * HASH_MIX) * HASH_MIX) >> (64 - WORD_BITS)];
-    return INCISE_OK;
-}
-
-/* A part of a word, remembered when it is short. */
-static enum incise_status encode_seen(const struct inc_bpe *bpe, const char *text, size_t n, struct inc_ids *out)
-{
-    struct inc_bpe_word *word = NULL;
-    uint64_t key[2] = {0};
+    struct inc_word *word;
     size_t start = out->count;
-    if (n > WORD_BYTES) return encode_part(bpe, text, n, out);
-    INC_TRY(find_seen(bpe, text, n, out, key, &word));
-    if (word->key[0] == key[0] && word->key[1] == key[1]) {
-        INC_TRY(inc_grow(out->ctx, (void **)&out->ids, &out->capacity, start + WORD_IDS, sizeof *out->ids));
+    bool known;
+    if (n > INC_WORD_BYTES || out->with_spans) {
+        INC_TRY(encode_part(bpe, text, n, out));
+        for (size_t i = start; out->with_spans && i < out->count; i++) {
+            out->spans[i].start += offset;
+            out->spans[i].end += offset;
+        }
+        return INCISE_OK;
+    }
+    INC_TRY(inc_words_find(&out->words, out->ctx, bpe->number, text, n, &word, &known));
+    if (known) {
+        INC_TRY(inc_ids_reserve(out, INC_WORD_IDS));
         memcpy(out->ids + start, word->ids, sizeof word->ids);
         out->count += word->count;
         return INCISE_OK;
     }
     INC_TRY(encode_part(bpe, text, n, out));
-    if (out->count - start > WORD_IDS) return INCISE_OK;
-    memcpy(word->key, key, sizeof word->key);
-    word->count = (uint32_t)(out->count - start);
-    memcpy(word->ids, out->ids + start, word->count * sizeof *word->ids);
+    inc_words_keep(word, text, n, out->ids + start, out->count - start);
     return INCISE_OK;
-}
-
-static uint32_t code_before(const char *start, const char *at)
-{
-    uint32_t code;
-    do at--;
-    while (at > start && ((unsigned char)*at & 0xc0) == 0x80);
-    inc_utf8_decode(at, &code);
-    return code;
 }
 
 static enum incise_status encode(const void *model, const char *word, size_t n, struct inc_ids *out)
 {
     const struct inc_bpe *bpe = model;
-    const char *start = word, *at = word, *end = word + n, *mark;
-    while (bpe->cuts_at_marks && (mark = memmem(at, (size_t)(end - at), INC_SPACE_MARK_UTF8, 3)) != NULL) {
-        if (mark > start && inc_bpe_cuts_after(bpe, code_before(start, mark))) {
-            INC_TRY(encode_seen(bpe, start, (size_t)(mark - start), out));
-            start = mark;
-        }
+    size_t start = 0, at = 0, mark;
+    while (bpe->cuts_at_marks && (mark = inc_text_find(word, n, at, INC_SPACE_MARK_UTF8, 3)) < n) {
+        uint32_t before;
         at = mark + 3;
+        if (mark == start) continue;
+        inc_utf8_decode(word + inc_utf8_before(word, mark), &before);
+        if (!inc_bpe_cuts_after(bpe, before)) continue;
+        INC_TRY(encode_seen(bpe, word + start, mark - start, start, out));
+        start = mark;
     }
-    return end > start ? encode_seen(bpe, start, (size_t)(end - start), out) : INCISE_OK;
+    return n > start ? encode_seen(bpe, word + start, n - start, start, out) : INCISE_OK;
 }
 
 static const struct inc_pieces *vocabulary(const void *model)

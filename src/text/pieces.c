@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "text/pieces.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/size.h"
@@ -118,4 +119,40 @@ size_t inc_pieces_longest(const struct inc_pieces *pieces, const char *text, siz
         }
     }
     return 0;
+}
+
+void inc_pieces_each(const struct inc_pieces *pieces, inc_piece_fn *visit, void *user)
+{
+    for (size_t i = 0; i < (size_t)1 << pieces->bits; i++) {
+        const struct inc_piece *slot = &pieces->slots[i];
+        if (slot->length > 0) visit(user, pieces->bytes + slot->offset, slot->length, slot->id);
+    }
+}
+
+void inc_prefixes_start(struct inc_prefixes *prefixes, const struct inc_pieces *pieces, const char *text, size_t n)
+{
+    *prefixes = (struct inc_prefixes){pieces, text, inc_min_size(n, pieces->longest), HASH_START, 0, -1};
+}
+
+bool inc_prefixes_next(struct inc_prefixes *prefixes)
+{
+    const struct inc_pieces *pieces = prefixes->pieces;
+    while (prefixes->length < prefixes->n) {
+        prefixes->state = hash_step(prefixes->state, prefixes->text[prefixes->length++]);
+        if ((pieces->lengths[prefixes->length / 64] >> prefixes->length % 64 & 1) == 0) continue;
+        const struct inc_piece *slot = find_slot(pieces, prefixes->text, prefixes->length, prefixes->state);
+        if (slot == NULL || slot->length == 0) continue;
+        prefixes->id = slot->id;
+        return true;
+    }
+    return false;
+}
+
+void inc_byte_tokens(const struct inc_pieces *pieces, int32_t ids[256])
+{
+    for (int i = 0; i < 256; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "<0x%02X>", (unsigned)i);
+        if (!inc_pieces_find(pieces, name, 6, &ids[i])) ids[i] = -1;
+    }
 }

@@ -34,4 +34,23 @@ bool inc_pieces_find(const struct inc_pieces *pieces, const char *piece, size_t 
 /* Length of the longest entry that `text` starts with and its id; 0 if there is none. */
 size_t inc_pieces_longest(const struct inc_pieces *pieces, const char *text, size_t n, int32_t *id);
 
+typedef void inc_piece_fn(void *user, const char *piece, size_t n, int32_t id);
+/* Passes on every entry, in no order. */
+void inc_pieces_each(const struct inc_pieces *pieces, inc_piece_fn *visit, void *user);
+
+/* All entries that a text starts with, the shortest first. */
+struct inc_prefixes {
+    const struct inc_pieces *pieces;
+    const char *text;
+    size_t n;
+    uint64_t state;
+    size_t length; /* of the entry that was found, */
+    int32_t id;    /* and its id */
+};
+void inc_prefixes_start(struct inc_prefixes *prefixes, const struct inc_pieces *pieces, const char *text, size_t n);
+bool inc_prefixes_next(struct inc_prefixes *prefixes);
+
+/* Ids of "<0x00>" to "<0xFF>"; -1 where there is none. */
+void inc_byte_tokens(const struct inc_pieces *pieces, int32_t ids[256]);
+
 #endif

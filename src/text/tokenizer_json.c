@@ -5,180 +5,60 @@
 #include "base/buffer.h"
 #include "base/size.h"
 #include "text/bpe.h"
-#include "text/byte_level.h"
+#include "text/tokenizer_loader.h"
 
-struct json_loader {
-    struct inc_json json; /* without the model's bulk */
-    struct inc_model_source source;
-    struct inc_tokenizer *tokenizer;
-};
-
-static enum incise_status unsupported(const struct json_loader *l, const char *section, const char *what)
+enum incise_status inc_unsupported(const struct inc_loader *l, const char *section, const char *what)
 {
     return inc_fail(l->json.ctx, INCISE_ERROR_DATA, "%s: %s '%.64s' is not supported", l->json.label, section, what);
 }
 
 /* The object `key` and its "type"; for null or another kind an error. */
-static enum incise_status get_section(const struct json_loader *l, const char *key, json_t **section, const char **type)
+static enum incise_status get_section(const struct inc_loader *l, const char *key, json_t **section, const char **type)
 {
     *section = json_object_get(l->json.root, key);
     *type = "";
-    if (*section == NULL || json_is_null(*section)) return unsupported(l, key, "null");
+    if (*section == NULL || json_is_null(*section)) return inc_unsupported(l, key, "null");
     if (!json_is_object(*section))
         return inc_fail(l->json.ctx, INCISE_ERROR_DATA, "%s: '%s' is not an object", l->json.label, key);
     return inc_json_string(&l->json, *section, key, "type", type);
 }
 
-/* ---- normalizer, pre_tokenizer, model ---------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------------------------------------------- */
 
-static enum incise_status load_bert_normalizer(struct json_loader *l, json_t *section)
-{
-    bool clean = true, chinese = true, lowercase = true, strip;
-    const json_t *accents = json_object_get(section, "strip_accents");
-    const char *where = "normalizer";
-    INC_TRY(inc_json_only(&l->json, section, where, "type clean_text handle_chinese_chars strip_accents lowercase"));
-    INC_TRY(inc_json_bool(&l->json, section, where, "clean_text", &clean));
-    INC_TRY(inc_json_bool(&l->json, section, where, "handle_chinese_chars", &chinese));
-    INC_TRY(inc_json_bool(&l->json, section, where, "lowercase", &lowercase));
-    strip = lowercase; /* what null means */
-    if (!json_is_null(accents)) INC_TRY(inc_json_bool(&l->json, section, where, "strip_accents", &strip));
-    struct inc_normalizer *step = inc_normalizer_add(l->tokenizer, l->json.label, inc_bert_normalize_text);
-    if (step == NULL) return INCISE_ERROR_DATA;
-    inc_bert_normalizer_init(&step->bert, clean, chinese, strip, lowercase);
-    return INCISE_OK;
-}
-
-static enum incise_status copy_text(const struct json_loader *l, const char *text, char **copy, size_t *n)
-{
-    *n = strlen(text);
-    *copy = inc_alloc(l->json.ctx, *n + 1);
-    if (*copy == NULL) return inc_fail_memory(l->json.ctx, *n + 1, "a string");
-    memcpy(*copy, text, *n + 1);
-    return INCISE_OK;
-}
-
-/* The text of "pattern": {`kind`: text}. */
-static enum incise_status get_pattern(const struct json_loader *l, json_t *section, const char *where, const char *kind,
-                                      const char **pattern)
-{
-    const json_t *object = json_object_get(section, "pattern");
-    *pattern = "";
-    INC_TRY(inc_json_string(&l->json, object, where, kind, pattern));
-    return **pattern != '\0' ? INCISE_OK : unsupported(l, where, "pattern that is no string or empty");
-}
-
-static enum incise_status load_replace(struct json_loader *l, json_t *section)
-{
-    const char *pattern, *content = "", *where = "normalizer";
-    INC_TRY(inc_json_only(&l->json, section, where, "type pattern content"));
-    INC_TRY(get_pattern(l, section, where, "String", &pattern));
-    INC_TRY(inc_json_string(&l->json, section, where, "content", &content));
-    struct inc_normalizer *step = inc_normalizer_add(l->tokenizer, l->json.label, inc_replace_text);
-    if (step == NULL) return INCISE_ERROR_DATA;
-    INC_TRY(copy_text(l, pattern, &step->from, &step->n_from));
-    return copy_text(l, content, &step->to, &step->n_to);
-}
-
-static enum incise_status load_bert_split(struct json_loader *l, json_t *section)
-{
-    INC_TRY(inc_json_only(&l->json, section, "pre_tokenizer", "type"));
-    return inc_splitter_add(l->tokenizer, l->json.label, inc_bert_split) != NULL ? INCISE_OK : INCISE_ERROR_DATA;
-}
-
-/* A pattern that takes every character: with "Isolated" its matches are the words. */
-static enum incise_status load_regex(struct json_loader *l, const char *pattern, const char *behavior)
-{
-    inc_split_fn *split = inc_byte_level_pattern(pattern);
-    if (split == NULL) return unsupported(l, "regular expression of Split", pattern);
-    if (strcmp(behavior, "Isolated") != 0) return unsupported(l, "behavior of Split", behavior);
-    return inc_splitter_add(l->tokenizer, l->json.label, split) != NULL ? INCISE_OK : INCISE_ERROR_DATA;
-}
-
-static enum incise_status load_byte_level(struct json_loader *l, json_t *section)
-{
-    const char *where = "pre_tokenizer";
-    bool prefix = true, trim = true, regex = true;
-    INC_TRY(inc_json_only(&l->json, section, where, "type add_prefix_space trim_offsets use_regex"));
-    INC_TRY(inc_json_bool(&l->json, section, where, "add_prefix_space", &prefix));
-    INC_TRY(inc_json_bool(&l->json, section, where, "trim_offsets", &trim)); /* says nothing about ids */
-    INC_TRY(inc_json_bool(&l->json, section, where, "use_regex", &regex));
-    if (prefix) return unsupported(l, where, "ByteLevel with add_prefix_space");
-    l->source.byte_level = true;
-    if (!regex) return INCISE_OK;
-    return inc_splitter_add(l->tokenizer, l->json.label, inc_split_gpt2) != NULL ? INCISE_OK : INCISE_ERROR_DATA;
-}
-
-static enum incise_status load_split(struct json_loader *l, json_t *section)
-{
-    const char *pattern, *behavior = "", *where = "pre_tokenizer";
-    bool invert = false, regex = json_object_get(json_object_get(section, "pattern"), "Regex") != NULL;
-    INC_TRY(inc_json_only(&l->json, section, where, "type pattern behavior invert"));
-    INC_TRY(get_pattern(l, section, where, regex ? "Regex" : "String", &pattern));
-    INC_TRY(inc_json_string(&l->json, section, where, "behavior", &behavior));
-    INC_TRY(inc_json_bool(&l->json, section, where, "invert", &invert));
-    if (invert) return unsupported(l, where, "Split with invert");
-    if (regex) return load_regex(l, pattern, behavior);
-    if (strcmp(behavior, "MergedWithPrevious") != 0) return unsupported(l, "behavior of Split", behavior);
-    struct inc_splitter *step = inc_splitter_add(l->tokenizer, l->json.label, inc_split_string);
-    if (step == NULL) return INCISE_ERROR_DATA;
-    return copy_text(l, pattern, &step->pattern, &step->n_pattern);
-}
-
-struct step_type {
-    const char *name;
-    enum incise_status (*load)(struct json_loader *l, json_t *section);
-};
-
-static const struct step_type normalizer_types[] = {
-    {"BertNormalizer", load_bert_normalizer}, {"Replace", load_replace}, {NULL, NULL}};
-static const struct step_type splitter_types[] = {
-    {"BertPreTokenizer", load_bert_split}, {"Split", load_split}, {"ByteLevel", load_byte_level}, {NULL, NULL}};
-
-static enum incise_status load_step(struct json_loader *l, const char *key, const struct step_type *types,
-                                    json_t *section)
+static enum incise_status load_step(struct inc_loader *l, const char *key, const char *list,
+                                    const struct inc_step_type *types, json_t *section, bool nested)
 {
     const char *type = "";
+    json_t *steps, *step;
+    size_t i;
     if (!json_is_object(section))
         return inc_fail(l->json.ctx, INCISE_ERROR_DATA, "%s: '%s' is not an object", l->json.label, key);
     INC_TRY(inc_json_string(&l->json, section, key, "type", &type));
-    if (types == splitter_types && l->source.byte_level) return unsupported(l, "step after ByteLevel", type);
-    for (; types->name != NULL; types++) {
-        if (strcmp(types->name, type) == 0) return types->load(l, section);
+    for (const struct inc_step_type *known = types; known->name != NULL; known++) {
+        if (strcmp(known->name, type) == 0) return known->load(l, section);
     }
-    return unsupported(l, key, type);
+    if (nested || strcmp(type, "Sequence") != 0) return inc_unsupported(l, key, type);
+    INC_TRY(inc_json_only(&l->json, section, key, "type normalizers pretokenizers processors"));
+    steps = json_object_get(section, list);
+    if (!json_is_array(steps)) return inc_unsupported(l, key, "Sequence without a list");
+    json_array_foreach(steps, i, step) INC_TRY(load_step(l, key, list, types, step, true));
+    return INCISE_OK;
 }
 
-static bool has_specials(const struct json_loader *l)
+enum incise_status inc_load_steps(struct inc_loader *l, const char *key, const char *list,
+                                  const struct inc_step_type *types)
+{
+    json_t *section = json_object_get(l->json.root, key);
+    if (section == NULL || json_is_null(section)) return INCISE_OK;
+    return load_step(l, key, list, types, section, false);
+}
+
+static bool has_specials(const struct inc_loader *l)
 {
     return l->tokenizer->n_prefix + l->tokenizer->n_suffix > 0;
 }
 
-/* null, one step, or {"type": "Sequence", `list`: [steps]}. */
-static enum incise_status load_steps(struct json_loader *l, const char *key, const char *list,
-                                     const struct step_type *types)
-{
-    json_t *section = json_object_get(l->json.root, key), *steps, *step;
-    const json_t *type = json_object_get(section, "type");
-    size_t i;
-    if (section == NULL || json_is_null(section)) return INCISE_OK;
-    if (!json_is_string(type) || strcmp(json_string_value(type), "Sequence") != 0)
-        return load_step(l, key, types, section);
-    INC_TRY(inc_json_only(&l->json, section, key, "type normalizers pretokenizers processors"));
-    steps = json_object_get(section, list);
-    if (!json_is_array(steps)) return unsupported(l, key, "Sequence without a list");
-    json_array_foreach(steps, i, step) INC_TRY(load_step(l, key, types, step));
-    return INCISE_OK;
-}
-
-static enum incise_status load_normalizer(struct json_loader *l)
-{
-    return load_steps(l, "normalizer", "normalizers", normalizer_types);
-}
-
-static enum incise_status load_pre_tokenizer(struct json_loader *l)
-{
-    return load_steps(l, "pre_tokenizer", "pretokenizers", splitter_types);
-}
+/* ---- model ------------------------------------------------------------------------------------------------------- */
 
 enum incise_status inc_vocab_read(const struct inc_model_source *source, inc_vocab_fn *add, void *user)
 {
@@ -207,41 +87,41 @@ enum incise_status inc_vocab_read(const struct inc_model_source *source, inc_voc
     return status;
 }
 
-static enum incise_status load_model(struct json_loader *l)
+static enum incise_status load_model(struct inc_loader *l)
 {
-    static const struct inc_model_type *const types[] = {&inc_wordpiece_type, &inc_bpe_type};
+    static const struct inc_model_type *const types[] = {&inc_wordpiece_type, &inc_bpe_type, &inc_unigram_type};
     const char *type;
     INC_TRY(get_section(l, "model", &l->source.section, &type));
     l->source.json = &l->json;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (strcmp(types[i]->name, type) != 0) continue;
-        if (l->source.byte_level && types[i] != &inc_bpe_type) return unsupported(l, "ByteLevel with model", type);
+        if (l->source.byte_level && types[i] != &inc_bpe_type)
+            return inc_unsupported(l, "ByteLevel with model", type);
         l->tokenizer->model_type = types[i];
         return types[i]->load(&l->source, &l->tokenizer->model);
     }
-    return unsupported(l, "model", type);
+    return inc_unsupported(l, "model", type);
 }
 
 /* ---- added tokens ------------------------------------------------------------------------------------------------ */
 
-static enum incise_status load_added_token(struct json_loader *l, json_t *object, int64_t *next_id)
+static enum incise_status load_added_token(struct inc_loader *l, json_t *object, int64_t *next_id)
 {
     const struct inc_pieces *vocabulary = l->tokenizer->model_type->vocabulary(l->tokenizer->model);
     const char *content = NULL, *where = "added_tokens";
-    bool single_word = false, special = false, normalized = false;
+    bool normalized = false;
     struct inc_added_token token = {0};
     int64_t id = -1;
-    if (!json_is_object(object)) return unsupported(l, where, "entry that is no object");
+    if (!json_is_object(object)) return inc_unsupported(l, where, "entry that is no object");
     INC_TRY(inc_json_only(&l->json, object, where, "id content single_word lstrip rstrip normalized special"));
     INC_TRY(inc_json_int(&l->json, object, where, "id", 0, INC_MAX_TOKEN_ID, &id));
     INC_TRY(inc_json_string(&l->json, object, where, "content", &content));
-    INC_TRY(inc_json_bool(&l->json, object, where, "single_word", &single_word));
+    INC_TRY(inc_json_bool(&l->json, object, where, "single_word", &token.single_word));
     INC_TRY(inc_json_bool(&l->json, object, where, "lstrip", &token.lstrip));
     INC_TRY(inc_json_bool(&l->json, object, where, "rstrip", &token.rstrip));
     INC_TRY(inc_json_bool(&l->json, object, where, "normalized", &normalized));
-    INC_TRY(inc_json_bool(&l->json, object, where, "special", &special));
-    if (id < 0 || content == NULL) return unsupported(l, where, "entry without id or content");
-    if (single_word) return unsupported(l, "single_word of added token", content);
+    INC_TRY(inc_json_bool(&l->json, object, where, "special", &token.special));
+    if (id < 0 || content == NULL) return inc_unsupported(l, where, "entry without id or content");
     /* the id that Hugging Face gives it: the vocabulary's, or the next after it */
     int32_t expected = (int32_t)*next_id;
     if (!inc_pieces_find(vocabulary, content, strlen(content), &expected)) ++*next_id;
@@ -252,13 +132,13 @@ static enum incise_status load_added_token(struct json_loader *l, json_t *object
     return inc_added_add(l->tokenizer, l->json.label, content, &token, normalized);
 }
 
-static enum incise_status load_added_tokens(struct json_loader *l)
+static enum incise_status load_added_tokens(struct inc_loader *l)
 {
     json_t *list = json_object_get(l->json.root, "added_tokens"), *object;
     int64_t next_id = (int64_t)l->tokenizer->model_type->vocabulary(l->tokenizer->model)->count;
     size_t i;
     if (list == NULL || json_is_null(list)) return inc_added_init(l->tokenizer, 0);
-    if (!json_is_array(list)) return unsupported(l, "added_tokens", "that is no list");
+    if (!json_is_array(list)) return inc_unsupported(l, "added_tokens", "that is no list");
     INC_TRY(inc_added_init(l->tokenizer, json_array_size(list)));
     json_array_foreach(list, i, object) INC_TRY(load_added_token(l, object, &next_id));
     return INCISE_OK;
@@ -266,27 +146,27 @@ static enum incise_status load_added_tokens(struct json_loader *l)
 
 /* ---- post_processor ---------------------------------------------------------------------------------------------- */
 
-static enum incise_status add_special(struct json_loader *l, bool suffix, const json_t *id)
+static enum incise_status add_special(struct inc_loader *l, bool suffix, const json_t *id)
 {
     if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > INC_MAX_TOKEN_ID)
-        return unsupported(l, "post_processor", "special token without a valid id");
+        return inc_unsupported(l, "post_processor", "special token without a valid id");
     return inc_special_add(l->tokenizer, suffix, (int32_t)json_integer_value(id));
 }
 
 /* One of "single": {"SpecialToken": {"id", "type_id"}} or {"Sequence": {"id": "A", "type_id"}}. */
-static enum incise_status load_template_item(struct json_loader *l, const json_t *section, json_t *item, bool *suffix)
+static enum incise_status load_template_item(struct inc_loader *l, const json_t *section, json_t *item, bool *suffix)
 {
     json_t *sequence = json_object_get(item, "Sequence"), *token = json_object_get(item, "SpecialToken"), *id;
     json_t *body = sequence != NULL ? sequence : token;
     const char *name = "", *where = "post_processor";
     int64_t type_id = 0;
     size_t i;
-    if (json_object_size(item) != 1 || !json_is_object(body)) return unsupported(l, where, "template item");
+    if (json_object_size(item) != 1 || !json_is_object(body)) return inc_unsupported(l, where, "template item");
     INC_TRY(inc_json_string(&l->json, body, where, "id", &name));
     INC_TRY(inc_json_int(&l->json, body, where, "type_id", 0, INT32_MAX, &type_id));
-    if (type_id != 0) return unsupported(l, where, "token type other than 0");
+    if (type_id != 0) return inc_unsupported(l, where, "token type other than 0");
     if (sequence != NULL) {
-        if (*suffix || strcmp(name, "A") != 0) return unsupported(l, where, "template with several sequences");
+        if (*suffix || strcmp(name, "A") != 0) return inc_unsupported(l, where, "template with several sequences");
         *suffix = true;
         return INCISE_OK;
     }
@@ -297,55 +177,74 @@ static enum incise_status load_template_item(struct json_loader *l, const json_t
     return INCISE_OK;
 }
 
-static enum incise_status load_template(struct json_loader *l, json_t *section)
+static enum incise_status load_template(struct inc_loader *l, json_t *section)
 {
     json_t *single = json_object_get(section, "single"), *item;
     bool suffix = false;
     size_t i;
     INC_TRY(inc_json_only(&l->json, section, "post_processor", "type single pair special_tokens"));
-    if (has_specials(l)) return unsupported(l, "post_processor", "sequence of templates");
-    if (!json_is_array(single)) return unsupported(l, "post_processor", "TemplateProcessing without a list 'single'");
+    if (has_specials(l)) return inc_unsupported(l, "post_processor", "sequence of templates");
+    if (!json_is_array(single)) return inc_unsupported(l, "post_processor", "TemplateProcessing without a list 'single'");
     json_array_foreach(single, i, item) INC_TRY(load_template_item(l, section, item, &suffix));
-    return suffix ? INCISE_OK : unsupported(l, "post_processor", "template without a sequence");
+    return suffix ? INCISE_OK : inc_unsupported(l, "post_processor", "template without a sequence");
 }
 
-/* {"sep": ["[SEP]", 102], "cls": ["[CLS]", 101]}; what RobertaProcessing says besides is about offsets. */
-static enum incise_status load_bert_processing(struct json_loader *l, json_t *section)
+/* {"sep": ["[SEP]", 102], "cls": ["[CLS]", 101]} */
+static enum incise_status load_bert_processing(struct inc_loader *l, json_t *section)
 {
     INC_TRY(inc_json_only(&l->json, section, "post_processor", "type sep cls trim_offsets add_prefix_space"));
-    if (has_specials(l)) return unsupported(l, "post_processor", "sequence of templates");
+    if (has_specials(l)) return inc_unsupported(l, "post_processor", "sequence of templates");
     INC_TRY(add_special(l, false, json_array_get(json_object_get(section, "cls"), 1)));
     return add_special(l, true, json_array_get(json_object_get(section, "sep"), 1));
 }
 
-/* About offsets only. */
-static enum incise_status load_offsets(struct json_loader *l, json_t *section)
+/* Says how offsets are trimmed. */
+static enum incise_status load_byte_level_processing(struct inc_loader *l, json_t *section)
 {
-    return inc_json_only(&l->json, section, "post_processor", "type add_prefix_space trim_offsets use_regex");
+    bool regex, trim = true, prefix = true;
+    const char *where = "post_processor";
+    INC_TRY(inc_json_only(&l->json, section, where, "type sep cls add_prefix_space trim_offsets use_regex"));
+    INC_TRY(inc_json_bool(&l->json, section, where, "trim_offsets", &trim));
+    INC_TRY(inc_json_bool(&l->json, section, where, "add_prefix_space", &prefix));
+    INC_TRY(inc_json_bool(&l->json, section, where, "use_regex", &regex));
+    l->tokenizer->trim_spans = trim;
+    l->tokenizer->prefix_space = prefix;
+    return INCISE_OK;
 }
 
-static enum incise_status load_post_processor(struct json_loader *l)
+static enum incise_status load_roberta_processing(struct inc_loader *l, json_t *section)
 {
-    static const struct step_type types[] = {{"TemplateProcessing", load_template},
-                                             {"BertProcessing", load_bert_processing},
-                                             {"RobertaProcessing", load_bert_processing},
-                                             {"ByteLevel", load_offsets},
-                                             {NULL, NULL}};
-    return load_steps(l, "post_processor", "processors", types);
+    INC_TRY(load_bert_processing(l, section));
+    return load_byte_level_processing(l, section);
+}
+
+static enum incise_status load_post_processor(struct inc_loader *l)
+{
+    static const struct inc_step_type types[] = {{"TemplateProcessing", load_template},
+                                                 {"BertProcessing", load_bert_processing},
+                                                 {"RobertaProcessing", load_roberta_processing},
+                                                 {"ByteLevel", load_byte_level_processing},
+                                                 {NULL, NULL}};
+    return inc_load_steps(l, "post_processor", "processors", types);
 }
 
 /* ---- truncation, padding, all of it ------------------------------------------------------------------------------ */
 
 /* Lengths are the caller's decision; only what would change which tokens are kept matters here. */
-static enum incise_status load_lengths(struct json_loader *l)
+static enum incise_status load_lengths(struct inc_loader *l)
 {
     const json_t *truncation = json_object_get(l->json.root, "truncation");
     const json_t *padding = json_object_get(l->json.root, "padding");
-    const char *direction = "Right";
+    const char *direction = "Right", *strategy = "LongestFirst";
     int64_t max_tokens = 0, pad_id = 0;
     INC_TRY(inc_json_int(&l->json, truncation, "truncation", "max_length", 0, INT32_MAX, &max_tokens));
     INC_TRY(inc_json_string(&l->json, truncation, "truncation", "direction", &direction));
-    if (strcmp(direction, "Right") != 0) return unsupported(l, "truncation from the side", direction);
+    INC_TRY(inc_json_string(&l->json, truncation, "truncation", "strategy", &strategy));
+    l->tokenizer->cut_left = strcmp(direction, "Left") == 0;
+    if (!l->tokenizer->cut_left && strcmp(direction, "Right") != 0)
+        return inc_unsupported(l, "truncation from the side", direction);
+    if (strcmp(strategy, "LongestFirst") != 0 && strcmp(strategy, "OnlyFirst") != 0)
+        return inc_unsupported(l, "truncation strategy", strategy);
     INC_TRY(inc_json_int(&l->json, padding, "padding", "pad_id", 0, INC_MAX_TOKEN_ID, &pad_id));
     l->tokenizer->max_tokens = (size_t)max_tokens;
     l->tokenizer->pad_id = (int32_t)pad_id;
@@ -356,24 +255,27 @@ static enum incise_status load_lengths(struct json_loader *l)
 static void decide_cuts(struct inc_tokenizer *t)
 {
     const struct inc_normalizer *first = &t->normalizers[0];
-    inc_split_fn *split = t->n_splitters > 0 ? t->splitters[0].run : NULL;
-    bool marks = t->n_normalizers == 1 && first->run == inc_replace_text && strcmp(first->from, " ") == 0 &&
-                 strcmp(first->to, INC_SPACE_MARK_UTF8) == 0;
-    if (split == inc_bert_split) {
+    const struct inc_splitter *split = &t->splitters[0];
+    bool matches = t->n_splitters > 0 && split->run == inc_split_matches;
+    inc_match_fn *find = matches ? split->pattern.find : NULL;
+    bool form_c = t->n_normalizers == 1 && first->run == inc_form_text && first->form == INC_FORM_C;
+    bool marks = t->n_normalizers == 1 && first->run == inc_replace_text && first->pattern.find == inc_match_string &&
+                 strcmp(first->pattern.string, " ") == 0 && strcmp(first->content, INC_SPACE_MARK_UTF8) == 0;
+    if (t->n_splitters > 0 && split->run == inc_bert_split) {
         t->cut_at_space = t->cut_at_newline = t->n_normalizers == 1 && first->run == inc_bert_normalize_text;
-    } else if (split == inc_split_gpt2 || split == inc_split_qwen) {
-        t->cut_at_space = t->n_normalizers == 0;
+    } else if (find == inc_match_gpt2 || find == inc_match_qwen || find == inc_match_llama) {
+        t->cut_at_space = (t->n_normalizers == 0 || form_c) && split->behavior == INC_ISOLATED && !split->invert;
     } else if (marks && t->model_type == &inc_bpe_type) {
-        bool blank = split == inc_split_string && t->n_splitters == 1 && strcmp(t->splitters[0].pattern, " ") == 0;
-        t->cut_at_space = split == NULL || blank;
+        bool blank = t->n_splitters == 1 && find == inc_match_string && strcmp(split->pattern.string, " ") == 0;
+        t->cut_at_space = t->n_splitters == 0 || blank;
         t->cut_model = t->model;
     }
 }
 
-static enum incise_status load_all(struct json_loader *l)
+static enum incise_status load_all(struct inc_loader *l)
 {
-    static enum incise_status (*const parts[])(struct json_loader *l) = {
-        load_normalizer, load_pre_tokenizer, load_model, load_added_tokens, load_post_processor, load_lengths,
+    static enum incise_status (*const parts[])(struct inc_loader *l) = {
+        inc_load_normalizer, inc_load_pre_tokenizer, load_model, load_added_tokens, load_post_processor, load_lengths,
     };
     INC_TRY(
         inc_json_only(&l->json, l->json.root, "tokenizer",
@@ -432,7 +334,7 @@ static enum incise_status split_document(struct inc_json_pull *pull, struct inc_
     return inc_buffer_check(rest);
 }
 
-static enum incise_status parse(struct json_loader *l, const struct inc_ctx *ctx, const char *label, const char *text,
+static enum incise_status parse(struct inc_loader *l, const struct inc_ctx *ctx, const char *label, const char *text,
                                 size_t length)
 {
     const struct inc_json_span document = {text, length, text, 0};
@@ -450,7 +352,7 @@ static enum incise_status parse(struct json_loader *l, const struct inc_ctx *ctx
 enum incise_status inc_tokenizer_load_json(const struct inc_ctx *ctx, const char *label, const void *text,
                                            size_t length, struct inc_tokenizer **tokenizer)
 {
-    struct json_loader l = {0};
+    struct inc_loader l = {0};
     *tokenizer = NULL;
     INC_TRY(parse(&l, ctx, label, text, length));
     enum incise_status status = inc_tokenizer_create(ctx, &l.tokenizer);

@@ -11,19 +11,27 @@ struct code_range {
 
 static const struct code_range bert_classes[] = {
 #define CLASS(first, last, name) {first, last, INC_BERT_##name},
-#define LOWER(first, last, distance)
 #include "text/bert_classes.inc"
-#undef CLASS
-#undef LOWER
 };
 
 static const struct code_range lower_cases[] = {
-#define CLASS(first, last, name)
 #define LOWER(first, last, distance) {first, last, distance},
 #include "text/bert_classes.inc"
-#undef CLASS
-#undef LOWER
 };
+
+/* Compatibility decompositions that utf8proc has and Hugging Face has not. */
+static const struct code_range newly_compatible[] = {
+#define COMPATIBLE(first, last) {first, last, 0},
+#include "text/bert_classes.inc"
+};
+
+/* Marks of utf8proc that are none to StripAccents, and the other way round. */
+static const struct code_range other_marks[] = {
+#define OTHER_MARK(first, last) {first, last, 0},
+#include "text/bert_classes.inc"
+};
+
+#define IN_RANGES(ranges, code) (find_range(ranges, sizeof(ranges) / sizeof *(ranges), code) != NULL)
 
 /* The range that holds `code`, or NULL; `ranges` rise. */
 static const struct code_range *find_range(const struct code_range *ranges, size_t n, uint32_t code)
@@ -58,7 +66,7 @@ bool inc_is_chinese(uint32_t code)
         {0x3400, 0x4dbf, 0},   {0x4e00, 0x9fff, 0},   {0xf900, 0xfaff, 0},   {0x20000, 0x2a6df, 0},
         {0x2a700, 0x2b73f, 0}, {0x2b740, 0x2b81f, 0}, {0x2b920, 0x2ceaf, 0}, {0x2f800, 0x2fa1f, 0},
     };
-    return code >= 0x3400 && find_range(blocks, sizeof blocks / sizeof *blocks, code) != NULL;
+    return code >= 0x3400 && IN_RANGES(blocks, code);
 }
 
 /* The ranges are what utf8proc's Unicode 15 lacks. */
@@ -74,7 +82,7 @@ bool inc_is_letter(uint32_t code)
     };
     utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)code);
     if (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO) return true;
-    return find_range(newer, sizeof newer / sizeof *newer, code) != NULL;
+    return IN_RANGES(newer, code);
 }
 
 bool inc_is_number(uint32_t code)
@@ -85,7 +93,48 @@ bool inc_is_number(uint32_t code)
     };
     utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)code);
     if (category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO) return true;
-    return find_range(newer, sizeof newer / sizeof *newer, code) != NULL;
+    return IN_RANGES(newer, code);
+}
+
+static bool is_mark_category(utf8proc_category_t category)
+{
+    return category >= UTF8PROC_CATEGORY_MN && category <= UTF8PROC_CATEGORY_ME;
+}
+
+bool inc_is_word(uint32_t code)
+{
+    static const struct code_range others[] = {
+        /* joiners, letters in circles and squares, marks that utf8proc lacks */
+        {0x897, 0x897, 0},     {0x200c, 0x200d, 0},   {0x24b6, 0x24e9, 0},   {0x10d69, 0x10d6d, 0}, {0x10efc, 0x10efc, 0},
+        {0x113b8, 0x113c0, 0}, {0x113c2, 0x113c2, 0}, {0x113c5, 0x113c5, 0}, {0x113c7, 0x113ca, 0}, {0x113cc, 0x113d0, 0},
+        {0x113d2, 0x113d2, 0}, {0x113e1, 0x113e2, 0}, {0x11f5a, 0x11f5a, 0}, {0x1611e, 0x1612f, 0}, {0x1e5ee, 0x1e5ef, 0},
+        {0x1f130, 0x1f149, 0}, {0x1f150, 0x1f169, 0}, {0x1f170, 0x1f189, 0},
+    };
+    if (code < 0x80) {
+        uint32_t lower = code | 0x20;
+        return (lower >= 'a' && lower <= 'z') || (code >= '0' && code <= '9') || code == '_';
+    }
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)code);
+    if (category == UTF8PROC_CATEGORY_NO) return false;
+    return is_mark_category(category) || category == UTF8PROC_CATEGORY_PC || inc_is_letter(code) ||
+           inc_is_number(code) || IN_RANGES(others, code);
+}
+
+bool inc_is_numeric(uint32_t code)
+{
+    if (code < 0x80) return code >= '0' && code <= '9';
+    return inc_is_number(code) || (code >= 0x11de0 && code <= 0x11de9) || (code >= 0x16ff4 && code <= 0x16ff6);
+}
+
+bool inc_is_punctuation(uint32_t code)
+{
+    if (code < 0x80) return code > ' ' && code != 0x7f && (code == '_' || !inc_is_word(code));
+    return inc_bert_class(code) == INC_BERT_PUNCTUATION;
+}
+
+bool inc_is_mark(uint32_t code)
+{
+    return is_mark_category(utf8proc_category((utf8proc_int32_t)code)) != IN_RANGES(other_marks, code);
 }
 
 uint32_t inc_lower(uint32_t code)
@@ -94,6 +143,51 @@ uint32_t inc_lower(uint32_t code)
     if (range != NULL) return (uint32_t)((int32_t)code + range->value);
     if (code == 0x130) return 'i';
     return (uint32_t)utf8proc_tolower((utf8proc_int32_t)code);
+}
+
+unsigned inc_combining_class(uint32_t code)
+{
+    unsigned combining_class = (unsigned)utf8proc_get_property((utf8proc_int32_t)code)->combining_class;
+    return combining_class == 0 || inc_bert_class(code) == INC_BERT_NEW ? 0 : combining_class;
+}
+
+size_t inc_decompose(uint32_t code, bool compatible, uint32_t parts[INC_MAX_DECOMPOSED])
+{
+    utf8proc_int32_t decomposed[INC_MAX_DECOMPOSED];
+    int boundary = 0;
+    utf8proc_option_t options = UTF8PROC_DECOMPOSE;
+    parts[0] = code;
+    if (code < 0x80 || inc_bert_class(code) == INC_BERT_NEW) return 1;
+    if (compatible && !IN_RANGES(newly_compatible, code)) options |= UTF8PROC_COMPAT;
+    utf8proc_ssize_t n =
+        utf8proc_decompose_char((utf8proc_int32_t)code, decomposed, INC_MAX_DECOMPOSED, options, &boundary);
+    if (n < 1 || n > INC_MAX_DECOMPOSED) return 1;
+    for (utf8proc_ssize_t i = 0; i < n; i++) parts[i] = (uint32_t)decomposed[i];
+    return (size_t)n;
+}
+
+uint32_t inc_compose(uint32_t first, uint32_t second)
+{
+    utf8proc_int32_t pair[3] = {(utf8proc_int32_t)first, (utf8proc_int32_t)second};
+    bool jamo = second >= 0x1161 && second <= 0x11c2;
+    if (!jamo && utf8proc_get_property(pair[1])->comb_index == UINT16_MAX) return 0;
+    if (utf8proc_normalize_utf32(pair, 2, UTF8PROC_COMPOSE | UTF8PROC_STABLE) != 1) return 0;
+    return inc_bert_class((uint32_t)pair[0]) == INC_BERT_NEW ? 0 : (uint32_t)pair[0];
+}
+
+bool inc_grapheme_break(uint32_t before, uint32_t after, int32_t *state)
+{
+    static const struct code_range newer[] = { /* Grapheme_Extend of Unicode 17 that utf8proc lacks */
+        {0x897, 0x897, 0},     {0x1acf, 0x1add, 0},   {0x1ae0, 0x1aeb, 0},   {0x10d69, 0x10d6d, 0}, {0x10efa, 0x10efc, 0},
+        {0x113b8, 0x113c0, 0}, {0x113c2, 0x113c2, 0}, {0x113c5, 0x113c5, 0}, {0x113c7, 0x113ca, 0}, {0x113cc, 0x113d0, 0},
+        {0x113d2, 0x113d2, 0}, {0x113e1, 0x113e2, 0}, {0x11b60, 0x11b67, 0}, {0x11f5a, 0x11f5a, 0}, {0x1611e, 0x1612f, 0},
+        {0x1e5ee, 0x1e5ef, 0}, {0x1e6e3, 0x1e6e3, 0}, {0x1e6e6, 0x1e6e6, 0}, {0x1e6ee, 0x1e6ef, 0}, {0x1e6f5, 0x1e6f5, 0},
+    };
+    if (after >= 0x897 && before >= ' ' && before != 0x7f && IN_RANGES(newer, after)) return false;
+    utf8proc_int32_t kept = *state;
+    bool cut = utf8proc_grapheme_break_stateful((utf8proc_int32_t)before, (utf8proc_int32_t)after, &kept);
+    *state = kept;
+    return cut;
 }
 
 size_t inc_utf8_check(const char *text, size_t n)

@@ -69,14 +69,6 @@ static void destroy(const struct inc_ctx *ctx, void *model)
     inc_free(ctx, wordpiece);
 }
 
-static enum incise_status push(struct inc_ids *out, int32_t id)
-{
-    if (out->count >= out->capacity)
-        INC_TRY(inc_grow(out->ctx, (void **)&out->ids, &out->capacity, out->count, sizeof *out->ids));
-    out->ids[out->count++] = id;
-    return INCISE_OK;
-}
-
 static size_t count_chars(const char *text, size_t n)
 {
     size_t chars = 0;
@@ -89,16 +81,16 @@ static enum incise_status encode(const void *model, const char *word, size_t n, 
     const struct inc_wordpiece *wordpiece = model;
     size_t start = out->count, at = 0;
     if (n > wordpiece->max_chars && count_chars(word, n) > wordpiece->max_chars)
-        return push(out, wordpiece->unknown);
+        return inc_ids_add(out, wordpiece->unknown, 0, n);
     while (at < n) {
         int32_t id;
         size_t length =
             inc_pieces_longest(at == 0 ? &wordpiece->initial : &wordpiece->continuing, word + at, n - at, &id);
         if (length == 0) {
             out->count = start;
-            return push(out, wordpiece->unknown);
+            return inc_ids_add(out, wordpiece->unknown, 0, n);
         }
-        INC_TRY(push(out, id));
+        INC_TRY(inc_ids_add(out, id, at, at + length));
         at += length;
     }
     return INCISE_OK;
