@@ -122,6 +122,7 @@ struct inc_step {
     struct inc_operand out;
     uint32_t width;         /* of the output row, in elements */
     enum inc_domain domain; /* of the output, and of the inputs of all but POOL */
+    uint32_t stage;         /* number of its stage (see run), rising */
     union {
         struct inc_linear_step linear;
         struct inc_attention_step attention;
@@ -151,6 +152,7 @@ struct inc_batch {
     const struct inc_bias *biases;
     void *const *buffers;    /* base of each buffer: as many rows as its domain has */
     const size_t *row_bytes; /* bytes from one row to the next */
+    double *seconds;         /* of each step that run is given, added up: busy time / workers; NULL: not measured */
 };
 
 static inline size_t inc_batch_rows(const struct inc_batch *batch, enum inc_domain domain)
@@ -183,10 +185,13 @@ struct inc_device_ops {
     /* Bytes of scratch per run that any of the steps needs for batches of up to `n_tokens`. */
     size_t (*scratch_bytes)(const struct inc_device *device, const struct inc_step *steps, size_t n_steps,
                             size_t n_tokens);
-    /* Runs one step; the caller keeps `scratch` (64-byte aligned) and the buffers alive. INCISE_ERROR_DATA for ids
-     * outside a table. */
-    enum incise_status (*run)(struct inc_device *device, const struct inc_step *step,
-                              const struct inc_prepared *prepared, const struct inc_batch *batch, void *scratch);
+    /* Runs `n` consecutive steps of one stage: an Attention or Pool alone, or steps that make row r from rows r, among
+     * them at most one group of Linears that stand together, read the same rows and do not read each other's. So a
+     * device may run a slab of rows through all of them before the next. The caller keeps `scratch` (64-byte aligned)
+     * and the buffers alive; none of a stage's buffers overlap. INCISE_ERROR_DATA for ids outside a table. */
+    enum incise_status (*run)(struct inc_device *device, const struct inc_step *steps,
+                              struct inc_prepared *const *prepared, size_t n, const struct inc_batch *batch,
+                              void *scratch);
     /* The kernel chosen for the `index`-th family; false beyond the last. */
     bool (*kernel)(const struct inc_device *device, size_t index, const char **family, const char **name,
                    enum incise_isa *isa);

@@ -47,6 +47,9 @@ inc_plan_fn inc_plan_linear, inc_plan_attention, inc_plan_norm, inc_plan_rope, i
 inc_plan_fn inc_plan_pool, inc_plan_l2;
 inc_plan_fn inc_plan_movement, inc_plan_rowwise, inc_plan_result;
 
+/* plan_stages.c: orders Linears and numbers the stages. */
+void inc_plan_group_steps(struct inc_plan *plan);
+
 /* plan_memory.c: lifetimes, offsets, cuts. */
 enum incise_status inc_plan_place_buffers(struct inc_planner *planner) __attribute__((warn_unused_result));
 

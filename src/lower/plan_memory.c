@@ -79,14 +79,14 @@ static void place(struct inc_plan *plan, struct placement *placement, uint32_t i
         plan->domain_bytes[buffer->domain] = offset + buffer->row_bytes;
 }
 
-/* The only body buffer that crosses from before the current step to it or later; INC_NO_BUFFER if there are more. */
-static uint32_t only_crossing(const struct inc_plan *plan, const struct placement *placements)
+/* The only body buffer that crosses from before the step to it or later; INC_NO_BUFFER if there are more. */
+static uint32_t only_crossing(const struct inc_plan *plan, const struct placement *placements, uint32_t step)
 {
     uint32_t crossing = INC_NO_BUFFER;
     for (int d = 0; d < INC_DOMAINS; d++)
         for (size_t i = 0; i < placements[d].n; i++) {
             const struct inc_plan_buffer *buffer = &plan->buffers[placements[d].live[i]];
-            if (buffer->value != NULL) continue;
+            if (buffer->value != NULL || buffer->last_step < step) continue;
             if (crossing != INC_NO_BUFFER || buffer->kind != INC_BUFFER_ROWS) return INC_NO_BUFFER;
             crossing = placements[d].live[i];
         }
@@ -95,20 +95,22 @@ static uint32_t only_crossing(const struct inc_plan *plan, const struct placemen
 
 static void note_cut(struct inc_plan *plan, const struct placement *placements, uint32_t step)
 {
-    uint32_t crossing = only_crossing(plan, placements);
+    uint32_t crossing = only_crossing(plan, placements, step);
     if (crossing == INC_NO_BUFFER) return;
     plan->cuts[plan->n_cuts] = step;
     plan->cut_buffers[plan->n_cuts++] = crossing;
 }
 
-/* Steps in order; at each, what ended is dropped and the step's output placed. Index buffers all start at step 0. */
+/* Steps in order; at each, the output is placed, and what ended before its stage began has made room: all buffers of a
+ * stage are apart. Index buffers all start at step 0. */
 static void place_all(struct inc_plan *plan, struct placement *placements)
 {
     for (uint32_t i = 0; i < plan->n_buffers; i++)
         if (plan->buffers[i].first_step == 0 && plan->buffers[i].value != NULL)
             place(plan, &placements[plan->buffers[i].domain], i);
-    for (uint32_t s = 0; s < plan->n_steps; s++) {
-        for (int d = 0; d < INC_DOMAINS; d++) drop_dead(plan, &placements[d], s);
+    for (uint32_t s = 0, stage = 0; s < plan->n_steps; s++) {
+        if (plan->steps[s].stage != plan->steps[stage].stage) stage = s;
+        for (int d = 0; d < INC_DOMAINS; d++) drop_dead(plan, &placements[d], stage);
         note_cut(plan, placements, s);
         uint32_t out = plan->steps[s].out.buffer;
         place(plan, &placements[plan->buffers[out].domain], out);
@@ -120,6 +122,7 @@ enum incise_status inc_plan_place_buffers(struct inc_planner *planner)
     struct inc_plan *plan = planner->plan;
     const struct inc_ctx *ctx = planner->lowering->ctx;
     INC_TRY(remove_dead_steps(planner));
+    inc_plan_group_steps(plan);
     size_t most = plan->n_buffers + 1;
     uint32_t *live = inc_alloc_array(ctx, INC_DOMAINS * most, sizeof *live);
     plan->cuts = inc_alloc_array(ctx, plan->n_steps, sizeof *plan->cuts);

@@ -204,15 +204,24 @@ static void tap_before(const struct inc_run *run, size_t index)
     }
 }
 
+/* Steps of the stage of step `first` from there on, `to` at most. */
+static size_t stage_steps(const struct inc_plan *plan, size_t first, size_t to)
+{
+    size_t end = first + 1;
+    while (end < to && plan->steps[end].stage == plan->steps[first].stage) end++;
+    return end - first;
+}
+
+/* Stage by stage; with taps step by step. */
 enum incise_status inc_run_steps(struct inc_run *run, size_t from, size_t to)
 {
     struct inc_program *program = run->program;
-    for (size_t i = from; i < to; i++) {
+    for (size_t i = from, n; i < to; i += n) {
         const struct inc_step *step = &program->plan.steps[i];
+        n = run->tap != NULL ? 1 : stage_steps(&program->plan, i, to);
         if (run->tap != NULL) tap_before(run, i);
-        double start = run->timed ? inc_seconds() : 0;
-        INC_TRY(program->device->ops->run(program->device, step, program->prepared[i], &run->batch, run->scratch));
-        if (run->timed) run->seconds[i] = inc_seconds() - start;
+        run->batch.seconds = run->timed ? run->seconds + i : NULL;
+        INC_TRY(program->device->ops->run(program->device, step, program->prepared + i, n, &run->batch, run->scratch));
         if (run->tap != NULL && step->op == INC_OP_LINEAR)
             tap_rows(run, INC_TAP_LINEAR_OUTPUT, step->u.linear.slot, step->out, step->width);
     }
@@ -241,6 +250,7 @@ enum incise_status inc_run_execute(struct inc_run *run, const struct inc_tensor 
         return run_reference(run);
     }
     INC_TRY(inc_run_begin(run, inputs, n_inputs));
+    memset(run->seconds, 0, run->program->plan.n_steps * sizeof *run->seconds);
     INC_TRY(inc_run_steps(run, 0, run->program->plan.n_steps));
     return inc_run_unpack(run);
 }

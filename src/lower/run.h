@@ -35,7 +35,7 @@ struct inc_run {
     struct inc_feed *wanted; /* index values, then biases */
     size_t n_wanted;
     struct inc_tensor *outputs; /* per Result */
-    double *seconds;            /* per step, of the last run, when `timed` */
+    double *seconds;            /* per step, of the last run, when `timed`: busy time of all workers / workers */
     bool timed;
     inc_tap_fn *tap;
     void *tap_user;

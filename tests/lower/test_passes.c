@@ -55,6 +55,7 @@ static void print_step(const struct inc_plan *plan, size_t index, struct inc_buf
     const struct inc_step *step = &plan->steps[index];
     for (size_t i = 0; i < plan->n_cuts; i++)
         if (plan->cuts[i] == index) inc_buffer_printf(text, "---- cut: b%u\n", plan->cut_buffers[i]);
+    if (index == 0 || step->stage != plan->steps[index - 1].stage) inc_buffer_printf(text, "stage %u\n", step->stage);
     inc_buffer_printf(text, "%zu b%u[%u] = %s(", index, step->out.buffer, step->width, inc_ops[step->op].name);
     for (uint32_t i = 0; i < step->n_in; i++)
         inc_buffer_printf(text, "%sb%u", i > 0 ? ", " : "", step->in[i].buffer);

@@ -4,7 +4,7 @@
 #include "device/cpu/cpu_device.h"
 
 struct attention_run {
-    struct inc_cpu *cpu;
+    const struct inc_cpu_stage *stage;
     const struct inc_step *step;
     const struct inc_batch *batch;
     unsigned char *scratch; /* per worker, then the first item of each sequence */
@@ -57,8 +57,10 @@ static void attention_item(void *arg, size_t item, unsigned worker)
             high = middle;
     }
     struct inc_attention_args args = sequence_args(run, low);
-    inc_attention_run(run->cpu->attention, &args, item - run->first_item[low],
+    double start = inc_cpu_clock(run->stage);
+    inc_attention_run(run->stage->cpu->attention, &args, item - run->first_item[low],
                       run->scratch + worker * run->worker_bytes);
+    inc_cpu_busy(run->stage, worker, 0, start);
 }
 
 size_t inc_cpu_attention_scratch(const struct inc_cpu *cpu, const struct inc_step *step)
@@ -68,11 +70,15 @@ size_t inc_cpu_attention_scratch(const struct inc_cpu *cpu, const struct inc_ste
     return inc_round_up(inc_attention_scratch(attention->heads, attention->kv_heads, attention->head_dim), INC_ALIGN);
 }
 
-void inc_cpu_attention(struct inc_cpu *cpu, const struct inc_step *step, const struct inc_batch *batch, void *scratch,
-                       size_t worker_bytes)
+void inc_cpu_attention(const struct inc_cpu_stage *stage, void *scratch, size_t worker_bytes)
 {
-    struct attention_run run = {
-        .cpu = cpu, .step = step, .batch = batch, .scratch = scratch, .worker_bytes = worker_bytes};
+    struct inc_cpu *cpu = stage->cpu;
+    const struct inc_batch *batch = stage->batch;
+    struct attention_run run = {.stage = stage,
+                                .step = stage->steps,
+                                .batch = batch,
+                                .scratch = scratch,
+                                .worker_bytes = worker_bytes};
     run.first_item = (size_t *)(void *)(run.scratch + worker_bytes * inc_pool_threads(cpu->pool));
     size_t items = 0;
     for (size_t s = 0; s < batch->n_sequences; s++) {

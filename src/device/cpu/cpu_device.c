@@ -5,14 +5,6 @@
 
 #include "base/size.h"
 
-size_t inc_cpu_slab(const struct inc_cpu *cpu, size_t n, size_t step, size_t most)
-{
-    size_t threads = inc_pool_threads(cpu->pool);
-    size_t rows = (n + 4 * threads - 1) / (4 * threads);
-    rows = inc_round_up(inc_max_size(rows, 1), step);
-    return inc_min_size(rows, most);
-}
-
 static bool cpu_supports(const struct inc_device *device, const struct inc_step *step, const struct inc_slot *slot)
 {
     (void)device;
@@ -78,27 +70,49 @@ static size_t worker_scratch(const struct inc_cpu *cpu, const struct inc_step *s
     return bytes;
 }
 
-/* Per-worker scratch, then a table of one item index per sequence: no batch has more sequences than token slots. */
+static size_t busy_bytes(const struct inc_cpu *cpu, size_t n_steps)
+{
+    return inc_round_up(inc_pool_threads(cpu->pool) * n_steps * sizeof(double), INC_ALIGN);
+}
+
+/* Busy times, per-worker scratch, then a table of one item index per sequence: no batch has more sequences than token
+ * slots. */
 static size_t cpu_scratch_bytes(const struct inc_device *device, const struct inc_step *steps, size_t n_steps,
                                 size_t n_tokens)
 {
     const struct inc_cpu *cpu = (const struct inc_cpu *)device;
-    return worker_scratch(cpu, steps, n_steps) * inc_pool_threads(cpu->pool) + (n_tokens + 1) * sizeof(size_t);
+    size_t bytes = (n_tokens + 1) * sizeof(size_t) + busy_bytes(cpu, n_steps);
+    return worker_scratch(cpu, steps, n_steps) * inc_pool_threads(cpu->pool) + bytes;
 }
 
-static enum incise_status cpu_run(struct inc_device *device, const struct inc_step *step,
-                                  const struct inc_prepared *prepared, const struct inc_batch *batch, void *scratch)
+static void run_stage(const struct inc_cpu_stage *stage, void *scratch)
+{
+    switch (stage->steps[0].op) {
+    case INC_OP_ATTENTION:
+        inc_cpu_attention(stage, scratch, inc_cpu_attention_scratch(stage->cpu, stage->steps));
+        break;
+    case INC_OP_POOL: inc_cpu_pool(stage); break;
+    default: inc_cpu_stage_run(stage);
+    }
+}
+
+static enum incise_status cpu_run(struct inc_device *device, const struct inc_step *steps,
+                                  struct inc_prepared *const *prepared, size_t n, const struct inc_batch *batch,
+                                  void *scratch)
 {
     struct inc_cpu *cpu = inc_cpu_of(device);
-    switch (step->op) {
-    case INC_OP_LINEAR: inc_cpu_linear(cpu, step, prepared, batch); return INCISE_OK;
-    case INC_OP_ATTENTION:
-        inc_cpu_attention(cpu, step, batch, scratch, inc_cpu_attention_scratch(cpu, step));
-        return INCISE_OK;
-    case INC_OP_EMBEDDING_GATHER: return inc_cpu_gather(cpu, step, batch);
-    case INC_OP_POOL: inc_cpu_pool(cpu, step, batch); return INCISE_OK;
-    default: inc_cpu_rows(cpu, step, batch); return INCISE_OK;
+    struct inc_cpu_stage stage = {.cpu = cpu, .steps = steps, .prepared = prepared, .n = n, .batch = batch};
+    size_t workers = inc_pool_threads(cpu->pool), bytes = busy_bytes(cpu, n);
+    for (size_t i = 0; i < n; i++)
+        if (steps[i].op == INC_OP_EMBEDDING_GATHER) INC_TRY(inc_cpu_check_ids(cpu, &steps[i], batch));
+    if (batch->seconds != NULL) {
+        stage.busy = scratch;
+        memset(scratch, 0, bytes);
     }
+    run_stage(&stage, (unsigned char *)scratch + bytes);
+    for (size_t i = 0; batch->seconds != NULL && i < workers * n; i++)
+        batch->seconds[i % n] += stage.busy[i] / (double)workers;
+    return INCISE_OK;
 }
 
 static bool cpu_kernel(const struct inc_device *device, size_t index, const char **family, const char **name,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The CPU device: steps of rows split over the pool, one parallel loop per step. */
+/* The CPU device: stages of steps, their rows split over the pool. */
 #ifndef INC_DEVICE_CPU_DEVICE_H
 #define INC_DEVICE_CPU_DEVICE_H
 
+#include "base/clock.h"
 #include "device/device.h"
 #include "kernels/act/act.h"
 #include "kernels/attention/attention.h"
@@ -52,23 +53,46 @@ static inline size_t inc_cpu_stride(const struct inc_batch *batch, struct inc_op
 
 size_t inc_cpu_quantized_stride(size_t width);
 
-/* Splits `n` rows into slabs for parallel loops: at most `most` rows, a multiple of `step`, and enough slabs for all
- * threads to end together. */
-size_t inc_cpu_slab(const struct inc_cpu *cpu, size_t n, size_t step, size_t most);
+/* The steps that one call of run is about. */
+struct inc_cpu_stage {
+    struct inc_cpu *cpu;
+    const struct inc_step *steps;
+    struct inc_prepared *const *prepared;
+    size_t n;
+    const struct inc_batch *batch;
+    double *busy; /* [workers][n] seconds, if the batch is measured */
+};
+
+static inline double inc_cpu_clock(const struct inc_cpu_stage *stage)
+{
+    return stage->busy != NULL ? inc_seconds() : 0;
+}
+
+/* Step `index` has kept `worker` busy since `start`. */
+static inline void inc_cpu_busy(const struct inc_cpu_stage *stage, unsigned worker, size_t index, double start)
+{
+    if (stage->busy != NULL) stage->busy[worker * stage->n + index] += inc_seconds() - start;
+}
 
 enum incise_status inc_cpu_pack_linear(struct inc_cpu *cpu, const struct inc_slot *slot, struct inc_prepared *prepared)
     __attribute__((warn_unused_result));
-void inc_cpu_linear(struct inc_cpu *cpu, const struct inc_step *step, const struct inc_prepared *prepared,
-                    const struct inc_batch *batch);
+/* Steps [first, first + n) of the stage, Linears all, in one parallel loop. */
+void inc_cpu_linears(const struct inc_cpu_stage *stage, size_t first, size_t n);
+/* Linear `index` of the stage for some rows, on the calling thread. */
+void inc_cpu_linear_rows(const struct inc_cpu_stage *stage, size_t index, size_t row, size_t rows);
 size_t inc_cpu_attention_scratch(const struct inc_cpu *cpu, const struct inc_step *step);
-void inc_cpu_attention(struct inc_cpu *cpu, const struct inc_step *step, const struct inc_batch *batch, void *scratch,
-                       size_t scratch_bytes);
-/* Norms, RoPE, gates, quantization and what else works on rows one by one. */
-void inc_cpu_rows(struct inc_cpu *cpu, const struct inc_step *step, const struct inc_batch *batch);
-enum incise_status inc_cpu_gather(struct inc_cpu *cpu, const struct inc_step *step, const struct inc_batch *batch)
-    __attribute__((warn_unused_result));
-/* Rows of tokens to rows of sequences. */
-void inc_cpu_pool(struct inc_cpu *cpu, const struct inc_step *step, const struct inc_batch *batch);
+/* The stage's only step. */
+void inc_cpu_attention(const struct inc_cpu_stage *stage, void *scratch, size_t scratch_bytes);
+/* Norms, RoPE, gates, quantization and what else works on rows one by one, on the calling thread. */
+void inc_cpu_rows(const struct inc_cpu *cpu, const struct inc_step *step, const struct inc_batch *batch, size_t row,
+                  size_t rows);
+/* INCISE_ERROR_DATA if an EmbeddingGather would read outside its table. */
+enum incise_status inc_cpu_check_ids(const struct inc_cpu *cpu, const struct inc_step *step,
+                                     const struct inc_batch *batch) __attribute__((warn_unused_result));
+/* Rows of tokens to rows of sequences: the stage's only step. */
+void inc_cpu_pool(const struct inc_cpu_stage *stage);
+/* A stage of steps that make row r from rows r. */
+void inc_cpu_stage_run(const struct inc_cpu_stage *stage);
 /* One row of a ROWWISE step; y may be NULL when the step has a constant. */
 void inc_cpu_rowwise_row(const struct inc_cpu *cpu, const struct inc_step *step, const float *x, const float *y,
                          float *out);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Linear: a grid of row slabs x strip chunks. Each item multiplies its slab with its strips, one strip after the other
- * so that the slab stays in the L2 cache, then applies activation and residual while the chunk is warm. */
+/* Linears: a grid of row slabs x strip chunks. Each item multiplies its slab with its strips, one strip after the other
+ * so that the slab stays in the L2 cache, then applies activation and residual while the chunk is warm. Linears that
+ * stand together share one grid. */
 #include <string.h>
 
 #include "base/size.h"
@@ -10,6 +11,7 @@
     60 /* whole tiles of 12, 10 and 6 rows; input, 256 outputs and a strip of weights fit in the L2 cache */
 #define CHUNK_STRIPS     8 /* outputs that are finished (activation, residual) together: 256 columns x slab in L2 */
 #define ITEMS_PER_THREAD 4
+#define MOST_LINEARS     8 /* in one grid: query, key, value; gate, up */
 
 /* ---- packing --------------------------------------------------------------------------------------------------- */
 
@@ -52,9 +54,16 @@ struct linear_run {
     const struct inc_step *step;
     const struct inc_prepared *prepared;
     const struct inc_batch *batch;
-    size_t rows;
     size_t n, n_strips, nr; /* outputs */
-    size_t slab, slabs, strips_per_item;
+};
+
+/* Linears that read the same rows. */
+struct linears_run {
+    const struct inc_cpu_stage *stage;
+    size_t first, n; /* of the stage's steps */
+    size_t rows, slab, slabs, strips_per_item;
+    struct linear_run linears[MOST_LINEARS];
+    size_t first_item[MOST_LINEARS + 1];
 };
 
 static void multiply_f32(const struct linear_run *run, size_t row, size_t rows, size_t strip)
@@ -96,13 +105,9 @@ static void finish(const struct linear_run *run, size_t row, size_t rows, size_t
                 inc_cpu_stride(run->batch, step->in[1]), y, ldy);
 }
 
-static void linear_item(void *arg, size_t item, unsigned worker)
+/* Strips [begin, end) of the rows. */
+static void multiply_rows(const struct linear_run *run, size_t row, size_t rows, size_t begin, size_t end)
 {
-    const struct linear_run *run = arg;
-    (void)worker;
-    size_t row = item % run->slabs * run->slab, rows = inc_min_size(run->slab, run->rows - row);
-    size_t begin = item / run->slabs * run->strips_per_item;
-    size_t end = inc_min_size(begin + run->strips_per_item, run->n_strips);
     for (size_t chunk = begin; chunk < end; chunk += CHUNK_STRIPS) {
         size_t chunk_end = inc_min_size(chunk + CHUNK_STRIPS, end);
         for (size_t strip = chunk; strip < chunk_end; strip++) {
@@ -116,28 +121,66 @@ static void linear_item(void *arg, size_t item, unsigned worker)
     }
 }
 
-/* Strips per item so that the grid has several items per thread; whole rows when there are slabs enough. */
-static size_t strips_per_item(const struct inc_cpu *cpu, size_t slabs, size_t n_strips)
+static struct linear_run linear_run_of(const struct inc_cpu_stage *stage, size_t index)
 {
-    size_t wanted = inc_pool_threads(cpu->pool) * (size_t)ITEMS_PER_THREAD;
-    size_t chunks = inc_max_size(1, (wanted + slabs - 1) / slabs);
-    return inc_max_size(1, (n_strips + chunks - 1) / chunks);
+    const struct inc_prepared *prepared = stage->prepared[index];
+    return (struct linear_run){.cpu = stage->cpu,
+                               .step = &stage->steps[index],
+                               .prepared = prepared,
+                               .batch = stage->batch,
+                               .n = prepared->integer ? prepared->i8.n : prepared->f32.n,
+                               .n_strips = prepared->integer ? prepared->i8.n_strips : prepared->f32.n_strips,
+                               .nr = prepared->integer ? prepared->i8.nr : prepared->f32.nr};
 }
 
-void inc_cpu_linear(struct inc_cpu *cpu, const struct inc_step *step, const struct inc_prepared *prepared,
-                    const struct inc_batch *batch)
+void inc_cpu_linear_rows(const struct inc_cpu_stage *stage, size_t index, size_t row, size_t rows)
 {
-    struct linear_run run = {.cpu = cpu, .step = step, .prepared = prepared, .batch = batch};
-    run.rows = inc_batch_rows(batch, step->domain);
-    run.n = prepared->integer ? prepared->i8.n : prepared->f32.n;
-    run.n_strips = prepared->integer ? prepared->i8.n_strips : prepared->f32.n_strips;
-    run.nr = prepared->integer ? prepared->i8.nr : prepared->f32.nr;
-    unsigned mr = prepared->integer ? cpu->gemm_i8->mr : cpu->gemm_f32->mr;
-    if (run.rows == 0) return;
-    run.slabs = (run.rows + SLAB_ROWS - 1) / SLAB_ROWS;
-    run.slab = inc_min_size(inc_round_up((run.rows + run.slabs - 1) / run.slabs, mr), SLAB_ROWS); /* equal slabs */
-    run.slabs = (run.rows + run.slab - 1) / run.slab;
-    run.strips_per_item = strips_per_item(cpu, run.slabs, run.n_strips);
-    size_t columns = (run.n_strips + run.strips_per_item - 1) / run.strips_per_item;
-    inc_pool_run(cpu->pool, linear_item, &run, run.slabs * columns);
+    struct linear_run run = linear_run_of(stage, index);
+    for (size_t end = row + rows; row < end; row += SLAB_ROWS)
+        multiply_rows(&run, row, inc_min_size(SLAB_ROWS, end - row), 0, run.n_strips);
+}
+
+static void linears_item(void *arg, size_t item, unsigned worker)
+{
+    const struct linears_run *all = arg;
+    size_t i = 0;
+    while (item >= all->first_item[i + 1]) i++;
+    item -= all->first_item[i];
+    size_t row = item % all->slabs * all->slab, begin = item / all->slabs * all->strips_per_item;
+    size_t end = inc_min_size(begin + all->strips_per_item, all->linears[i].n_strips);
+    double start = inc_cpu_clock(all->stage);
+    multiply_rows(&all->linears[i], row, inc_min_size(all->slab, all->rows - row), begin, end);
+    inc_cpu_busy(all->stage, worker, all->first + i, start);
+}
+
+/* Equal slabs; strips per item so that the grid has several items per thread. */
+static void lay_out_grid(struct linears_run *all, size_t n_strips)
+{
+    const struct inc_cpu *cpu = all->stage->cpu;
+    bool integer = all->linears[0].prepared->integer;
+    unsigned mr = integer ? cpu->gemm_i8->mr : cpu->gemm_f32->mr;
+    size_t items = inc_pool_threads(cpu->pool) * (size_t)ITEMS_PER_THREAD;
+    all->slabs = (all->rows + SLAB_ROWS - 1) / SLAB_ROWS;
+    all->slab = inc_min_size(inc_round_up((all->rows + all->slabs - 1) / all->slabs, mr), SLAB_ROWS);
+    all->slabs = (all->rows + all->slab - 1) / all->slab;
+    all->strips_per_item = inc_max_size(1, n_strips * all->slabs / items);
+}
+
+void inc_cpu_linears(const struct inc_cpu_stage *stage, size_t first, size_t n)
+{
+    struct linears_run all = {
+        .stage = stage, .first = first, .rows = inc_batch_rows(stage->batch, stage->steps[first].domain)};
+    size_t n_strips = 0;
+    if (all.rows == 0) return;
+    for (; all.n < n && all.n < MOST_LINEARS; all.n++) {
+        all.linears[all.n] = linear_run_of(stage, first + all.n);
+        n_strips += all.linears[all.n].n_strips;
+    }
+    lay_out_grid(&all, n_strips);
+    for (size_t i = 0; i < all.n; i++) {
+        size_t chunks = (all.linears[i].n_strips + all.strips_per_item - 1) / all.strips_per_item;
+        all.first_item[i + 1] = all.first_item[i] + chunks * all.slabs;
+    }
+    inc_pool_run(stage->cpu->pool, linears_item, &all, all.first_item[all.n]);
+    if (all.n < n) inc_cpu_linears(stage, first + all.n, n - all.n);
 }

@@ -11,6 +11,7 @@
 #define COLUMNS 128 /* accumulators stay in the L1 cache; a few items per row even for one sequence */
 
 struct pool_run {
+    const struct inc_cpu_stage *stage;
     const struct inc_step *step;
     const struct inc_batch *batch;
     size_t parts; /* per row */
@@ -79,17 +80,20 @@ static void pool_item(void *arg, size_t item, unsigned worker)
         .least = step->u.pool.least,
     };
     float *out = inc_cpu_row(batch, step->out, sequence) + first;
-    (void)worker;
+    double start = inc_cpu_clock(run->stage);
     switch (step->u.pool.mode) {
     case INC_POOL_MEAN: mean_part(&part, false, out); break;
     case INC_POOL_MEAN_SQRT: mean_part(&part, true, out); break;
     case INC_POOL_MAX: max_part(&part, out); break;
     case INC_POOL_TOKEN: token_part(&part, ((const int32_t *)batch->buffers[step->in[1].buffer])[sequence], out); break;
     }
+    inc_cpu_busy(run->stage, worker, 0, start);
 }
 
-void inc_cpu_pool(struct inc_cpu *cpu, const struct inc_step *step, const struct inc_batch *batch)
+void inc_cpu_pool(const struct inc_cpu_stage *stage)
 {
-    struct pool_run run = {.step = step, .batch = batch, .parts = (step->width + COLUMNS - 1) / COLUMNS};
-    inc_pool_run(cpu->pool, pool_item, &run, batch->n_sequences * run.parts);
+    const struct inc_step *step = stage->steps;
+    struct pool_run run = {
+        .stage = stage, .step = step, .batch = stage->batch, .parts = (step->width + COLUMNS - 1) / COLUMNS};
+    inc_pool_run(stage->cpu->pool, pool_item, &run, stage->batch->n_sequences * run.parts);
 }

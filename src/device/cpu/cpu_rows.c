@@ -1,22 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Steps that work on slabs of rows, each row by itself. */
+/* Steps that work on rows one by one. */
 #include <string.h>
 
 #include "base/size.h"
 #include "device/cpu/cpu_device.h"
 
-#define MAX_ROWS 64 /* a slab of wide rows stays in the L2 cache */
-
-struct rows_run;
-typedef void rows_fn(const struct rows_run *run, size_t row, size_t rows);
-
 struct rows_run {
-    struct inc_cpu *cpu;
+    const struct inc_cpu *cpu;
     const struct inc_step *step;
     const struct inc_batch *batch;
-    size_t n, slab; /* rows: all, of an item */
-    rows_fn *fn;
 };
+
+typedef void rows_fn(const struct rows_run *run, size_t row, size_t rows);
 
 static void layer_norm_rows(const struct rows_run *run, size_t row, size_t rows)
 {
@@ -107,14 +102,6 @@ static void gather_rows(const struct rows_run *run, size_t row, size_t rows)
     }
 }
 
-static void rows_item(void *arg, size_t item, unsigned worker)
-{
-    const struct rows_run *run = arg;
-    (void)worker;
-    size_t row = item * run->slab;
-    run->fn(run, row, inc_min_size(run->slab, run->n - row));
-}
-
 static rows_fn *function_of(enum inc_op op)
 {
     switch (op) {
@@ -129,15 +116,15 @@ static rows_fn *function_of(enum inc_op op)
     }
 }
 
-void inc_cpu_rows(struct inc_cpu *cpu, const struct inc_step *step, const struct inc_batch *batch)
+void inc_cpu_rows(const struct inc_cpu *cpu, const struct inc_step *step, const struct inc_batch *batch, size_t row,
+                  size_t rows)
 {
-    struct rows_run run = {.cpu = cpu, .step = step, .batch = batch, .fn = function_of(step->op)};
-    run.n = inc_batch_rows(batch, step->domain);
-    run.slab = inc_cpu_slab(cpu, run.n, 4, MAX_ROWS);
-    inc_pool_run(cpu->pool, rows_item, &run, (run.n + run.slab - 1) / run.slab);
+    struct rows_run run = {.cpu = cpu, .step = step, .batch = batch};
+    function_of(step->op)(&run, row, rows);
 }
 
-enum incise_status inc_cpu_gather(struct inc_cpu *cpu, const struct inc_step *step, const struct inc_batch *batch)
+enum incise_status inc_cpu_check_ids(const struct inc_cpu *cpu, const struct inc_step *step,
+                                     const struct inc_batch *batch)
 {
     const int32_t *ids = batch->buffers[step->in[0].buffer];
     int64_t rows = step->u.gather.table.out;
@@ -146,6 +133,5 @@ enum incise_status inc_cpu_gather(struct inc_cpu *cpu, const struct inc_step *st
             return inc_fail(cpu->base.ctx, INCISE_ERROR_DATA,
                             "layer '%s': id %d of token %d is outside a table of %lld rows", step->u.gather.source,
                             ids[t], batch->position[t], (long long)rows);
-    inc_cpu_rows(cpu, step, batch);
     return INCISE_OK;
 }

@@ -41,10 +41,11 @@ static size_t null_scratch_bytes(const struct inc_device *device, const struct i
     return 0;
 }
 
-static enum incise_status null_run(struct inc_device *device, const struct inc_step *step,
-                                   const struct inc_prepared *prepared, const struct inc_batch *batch, void *scratch)
+static enum incise_status null_run(struct inc_device *device, const struct inc_step *steps,
+                                   struct inc_prepared *const *prepared, size_t n, const struct inc_batch *batch,
+                                   void *scratch)
 {
-    (void)device, (void)step, (void)prepared, (void)batch, (void)scratch;
+    (void)device, (void)steps, (void)prepared, (void)n, (void)batch, (void)scratch;
     return INCISE_OK;
 }
 
