@@ -73,8 +73,9 @@ struct embed_job {
     float *vectors; /* of a window */
     char *line;     /* of JSON */
     size_t window;
-    bool quiet;
-    double checkpoint; /* when the last one was */
+    enum incise_log_level log;
+    struct incise_embed_stats total; /* tokens and seconds of this process */
+    double checkpoint;               /* when the last one was */
 };
 
 /* ---- vectors --------------------------------------------------------------------------------------------------- */
@@ -115,6 +116,9 @@ static enum incise_status embed_window(struct embed_job *job, const struct texts
         status = write_json(job, texts->lines[i] - 1, job->vectors + i * width);
     if (status != INCISE_OK) return status;
     job->part.manifest.records += texts->n;
+    job->total.tokens += stats.tokens;
+    job->total.tokenize_seconds += stats.tokenize_seconds;
+    job->total.run_seconds += stats.run_seconds;
     note_cut(&job->part.manifest, texts, &stats);
     return INCISE_OK;
 }
@@ -185,7 +189,7 @@ static enum incise_status find_place(struct embed_job *job, const struct embed_o
     bool same;
     enum incise_status status = skip_done(job, &same);
     if (status != INCISE_OK) return status;
-    if (same && part->begun && !job->quiet)
+    if (same && part->begun && job->log >= INCISE_LOG_WARNING)
         fprintf(stderr, "incise: %s: goes on behind line %zu of %s\n", part->path, part->manifest.lines,
                 job->reader.name);
     if (same) return INCISE_OK;
@@ -209,7 +213,7 @@ static enum incise_status confirm(struct embed_job *job)
     if (status != INCISE_OK) return status;
     if (job->reader.line > lines)
         return tool_fail(INCISE_ERROR_CREATE, "%s: exists, of fewer texts; replace it with --force", job->part.path);
-    if (!job->quiet) fprintf(stderr, "incise: %s: is complete already\n", job->part.path);
+    if (job->log >= INCISE_LOG_WARNING) fprintf(stderr, "incise: %s: is complete already\n", job->part.path);
     return INCISE_OK;
 }
 
@@ -285,6 +289,18 @@ static enum incise_status make_header(struct embed_job *job, char header[INCISE_
     return status;
 }
 
+static void report(const struct embed_job *job, const struct manifest *m)
+{
+    if (job->log >= INCISE_LOG_WARNING && m->cut > 0)
+        fprintf(stderr,
+                "incise: warning: %zu of %zu texts were cut, see --max-length: first the one of line %zu; the longest, "
+                "of line %zu, has %zu tokens\n",
+                m->cut, m->records, m->first_cut, m->longest_cut, m->longest_cut_tokens);
+    if (job->log >= INCISE_LOG_INFO)
+        fprintf(stderr, "incise: %zu tokens; seconds: tokenizer %.2f, model %.2f\n", job->total.tokens,
+                job->total.tokenize_seconds, job->total.run_seconds);
+}
+
 static enum incise_status embed_file(struct embed_job *job, const struct embed_options *options, const char *path)
 {
     char header[INCISE_ARRAY_HEADER];
@@ -301,11 +317,7 @@ static enum incise_status embed_file(struct embed_job *job, const struct embed_o
     struct manifest m = job->part.manifest;
     status = part_close(&job->part, status, header, job->reader.line, &job->input);
     texts_close(&job->reader);
-    if (status == INCISE_OK && m.cut > 0 && !job->quiet)
-        fprintf(stderr,
-                "incise: warning: %zu of %zu texts were cut, see --max-length: first the one of line %zu; the "
-                "longest, of line %zu, has %zu tokens\n",
-                m.cut, m.records, m.first_cut, m.longest_cut, m.longest_cut_tokens);
+    if (status == INCISE_OK) report(job, &m);
     return status;
 }
 
@@ -313,7 +325,7 @@ static enum incise_status run(const struct tool_global *global, void *block, cha
 {
     const struct embed_options *options = block;
     struct embed_job job = {
-        .form = choose_form(options), .window = WINDOW_FIRST, .quiet = global->log < INCISE_LOG_WARNING};
+        .form = choose_form(options), .window = WINDOW_FIRST, .log = (enum incise_log_level)global->log};
     if (options->dimensions < 0 || options->max_length < 0)
         return tool_fail(INCISE_ERROR_USAGE, "--dimensions and --max-length take a number above 0");
     enum incise_status status = tool_engine(global, &job.engine);
