@@ -8,7 +8,7 @@
 
 struct edit_options {
     const char *out;
-    bool force;
+    bool force, keep_quantized;
     struct incise_prune_options prune;
     struct incise_quantize_options quantize;
     struct incise_convert_options convert;
@@ -77,6 +77,8 @@ static const struct tool_option convert_table[] = {
     OUTPUT_OPTIONS,
     OPTION("task", 0, TOOL_TEXT, convert.task, "features|embedding",
            "features: token vectors, as optimum's feature-extraction; embedding: text vectors too"),
+    OPTION("keep-quantized", 0, TOOL_FLAG, keep_quantized, NULL,
+           "Q8_0 and Q4_0 matrices of a GGUF file stay integers of the same values"),
 };
 
 static enum incise_status convert_run(const struct tool_global *global, void *block, char **arguments, size_t n)
@@ -87,6 +89,7 @@ static enum incise_status convert_run(const struct tool_global *global, void *bl
     enum incise_status status = check_out(options);
     if (status == INCISE_OK) status = tool_engine(global, &engine);
     options->convert.force = options->force;
+    options->convert.keep_quantized = options->keep_quantized;
     if (status == INCISE_OK) status = incise_convert(engine, arguments[0], options->out, &options->convert);
     incise_engine_destroy(engine);
     return status;
@@ -94,8 +97,8 @@ static enum incise_status convert_run(const struct tool_global *global, void *bl
 
 const struct tool_command tool_convert = {
     .name = "convert",
-    .arguments = "FOLDER -o OUT",
-    .summary = "Hugging Face folder (config.json, model.safetensors) to OpenVINO IR folder",
+    .arguments = "SOURCE -o OUT",
+    .summary = "Hugging Face folder (config.json, model.safetensors) or GGUF file to OpenVINO IR folder",
     .options = convert_table,
     .n_options = sizeof convert_table / sizeof convert_table[0],
     .min_arguments = 1,

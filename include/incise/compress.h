@@ -67,6 +67,7 @@ struct incise_quantize_options {
 struct incise_convert_options {
     size_t struct_size;
     const char *task; /* "features": the vectors of all tokens; "embedding": also those of the texts, as modules.json says */
+    int keep_quantized; /* 1: Q8_0 and Q4_0 matrices of a GGUF file stay integers of the same values (i8, i4) */
     int force;
 };
 
@@ -101,7 +102,8 @@ INCISE_API INCISE_CHECK enum incise_status incise_quantize(struct incise_engine 
                                                            const struct incise_quantize_options *options,
                                                            struct incise_changes **changes);
 
-/* Hugging Face folder to IR folder; `options` may be NULL. */
+/* Hugging Face folder or GGUF file to IR folder; `options` may be NULL. INCISE_ERROR_USAGE for keep_quantized if there
+ * is nothing to keep. */
 INCISE_API INCISE_CHECK enum incise_status incise_convert(struct incise_engine *engine, const char *source,
                                                           const char *out,
                                                           const struct incise_convert_options *options);

@@ -8,16 +8,14 @@
 #include "base/file.h"
 #include "compress/calibration.h"
 #include "compress/changes.h"
+#include "formats/gguf/gguf_model.h"
 #include "formats/huggingface/huggingface.h"
 #include "formats/openvino/ir.h"
 
-/* Writes the graph with what lies beside its source in `folder`. */
-static enum incise_status write_folder(struct inc_graph *graph, const char *folder, struct inc_output *out)
+static enum incise_status write_model(struct inc_graph *graph, struct inc_output *out)
 {
     INC_TRY(inc_info_set(graph, "incise/version", INCISE_VERSION));
-    INC_TRY(inc_ir_write(graph, out, "openvino_model"));
-    INC_TRY(inc_hf_copy_sidecars(folder, out));
-    return inc_output_commit(out);
+    return inc_ir_write(graph, out, "openvino_model");
 }
 
 /* ---- prune and quantize ---------------------------------------------------------------------------------------- */
@@ -55,7 +53,9 @@ static enum incise_status edit_graph(struct incise_engine *engine, const char *m
     enum incise_status status = inc_ir_read(ctx, model, &graph);
     if (status == INCISE_OK) status = inc_folder_of(ctx, model, &folder);
     if (status == INCISE_OK) status = edit(engine, graph, folder, options, changes);
-    if (status == INCISE_OK) status = write_folder(graph, folder, out);
+    if (status == INCISE_OK) status = write_model(graph, out);
+    if (status == INCISE_OK) status = inc_hf_copy_sidecars(folder, out);
+    if (status == INCISE_OK) status = inc_output_commit(out);
     inc_free(ctx, folder);
     inc_graph_destroy(graph);
     return status;
@@ -108,13 +108,37 @@ void incise_convert_options_init(struct incise_convert_options *options)
     *options = (struct incise_convert_options){.struct_size = sizeof *options, .task = "features"};
 }
 
-static enum incise_status convert(const struct inc_ctx *ctx, const char *source, bool embedding, struct inc_output *out)
+static enum incise_status convert_folder(const struct inc_ctx *ctx, const char *source, bool embedding,
+                                         struct inc_output *out)
 {
     struct inc_graph *graph;
     INC_TRY(embedding ? inc_hf_read_embedding(ctx, source, &graph) : inc_hf_read(ctx, source, &graph));
-    enum incise_status status = write_folder(graph, source, out);
+    enum incise_status status = write_model(graph, out);
+    if (status == INCISE_OK) status = inc_hf_copy_sidecars(source, out);
     inc_graph_destroy(graph);
     return status;
+}
+
+static enum incise_status convert_gguf(const struct inc_ctx *ctx, const char *source,
+                                       const struct inc_gguf_options *options, struct inc_output *out)
+{
+    struct inc_gguf file;
+    struct inc_graph *graph = NULL;
+    INC_TRY(inc_gguf_open(ctx, source, &file));
+    enum incise_status status = inc_gguf_write_sidecars(&file, out);
+    if (status == INCISE_OK) status = inc_gguf_build(&file, options, &graph);
+    if (status == INCISE_OK) status = write_model(graph, out);
+    inc_graph_destroy(graph);
+    inc_gguf_close(&file);
+    return status;
+}
+
+static enum incise_status convert(const struct inc_ctx *ctx, const char *source,
+                                  const struct inc_gguf_options *options, struct inc_output *out)
+{
+    if (!inc_is_folder(source)) return convert_gguf(ctx, source, options, out);
+    if (!options->keep_quantized) return convert_folder(ctx, source, options->embedding, out);
+    return inc_fail(ctx, INCISE_ERROR_USAGE, "%s: only GGUF files have quantized weights to keep", source);
 }
 
 enum incise_status incise_convert(struct incise_engine *engine, const char *source, const char *path,
@@ -131,7 +155,9 @@ enum incise_status incise_convert(struct incise_engine *engine, const char *sour
         return inc_fail(ctx, INCISE_ERROR_USAGE, "task '%s': use features or embedding",
                         options->task != NULL ? options->task : "");
     INC_TRY(inc_output_begin(ctx, path, options->force != 0, &out));
-    enum incise_status status = convert(ctx, source, embedding, &out);
+    const struct inc_gguf_options gguf = {.embedding = embedding, .keep_quantized = options->keep_quantized != 0};
+    enum incise_status status = convert(ctx, source, &gguf, &out);
+    if (status == INCISE_OK) status = inc_output_commit(&out);
     inc_output_discard(&out);
     return status;
 }

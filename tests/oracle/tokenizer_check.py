@@ -208,4 +208,5 @@ def main():
     sys.exit(any(wrong))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -142,8 +142,9 @@ static const struct inc_hf_tensor *find_weight(struct inc_hf_builder *b, const c
         return NULL;
     }
     if (!has_shape(found, rank, dims)) {
-        fail(b, inc_fail(b->ctx, INCISE_ERROR_DATA, "%s: tensor '%s' does not have the shape %lldx%lld of the configuration",
-                         found->file, found->name, (long long)dims[0], rank == 2 ? (long long)dims[1] : 1));
+        fail(b, inc_fail(b->ctx, INCISE_ERROR_DATA,
+                         "%s: tensor '%s' does not have the shape %lldx%lld of the configuration", found->file,
+                         found->name, (long long)dims[0], rank == 2 ? (long long)dims[1] : 1));
         return NULL;
     }
     if (!found->readable) {

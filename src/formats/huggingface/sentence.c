@@ -66,7 +66,8 @@ enum incise_status inc_hf_sentence_begin(struct inc_hf_builder *b, struct inc_hf
     INC_TRY(inc_graph_infer(b->graph));
     s->width = s->x->shape.dims[2].value;
     for (size_t i = 0; i < b->graph->n_parameters; i++)
-        if (strcmp(b->graph->parameters[i]->name, "attention_mask") == 0) s->mask = &b->graph->parameters[i]->outputs[0];
+        if (strcmp(b->graph->parameters[i]->name, "attention_mask") == 0)
+            s->mask = &b->graph->parameters[i]->outputs[0];
     return INCISE_OK;
 }
 
