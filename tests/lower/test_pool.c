@@ -510,6 +510,39 @@ static void batches_of_every_size(void **state)
     assert_int_equal(test_live_allocations(), 0);
 }
 
+/* Any allocation of lowering, planning, packing or running may fail: a typed error then, and nothing is lost. */
+static void memory_failures(void **state)
+{
+    (void)state;
+    static const size_t tried[] = {2, 9}; /* with weights and with an index of the index part */
+    for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) {
+        struct encoder e;
+        struct test_inputs inputs;
+        struct test_runner opened;
+        enum incise_status status = INCISE_ERROR_MEMORY;
+        build(&e, &forms[tried[i]], false, 0);
+        make_inputs(&e, &inputs);
+        test_runner_open(&opened, e.graph, incise_isa_detect(), 1, INC_INTEGER_NONE); /* for its device */
+        for (size_t n = 0; status != INCISE_OK; n += 1 + n / 20) { /* every early one, then fewer */
+            const struct inc_program_options options = {.mode = INC_INTEGER_NONE};
+            struct inc_program *program = NULL;
+            struct inc_run *run = NULL;
+            test_fail_after(n);
+            status = inc_program_create(e.graph, opened.device, &options, &program);
+            if (status == INCISE_OK) status = inc_run_create(program, &run);
+            if (status == INCISE_OK) status = inc_run_execute(run, inputs.tensors, inputs.n);
+            test_fail_after(SIZE_MAX);
+            assert_true(status == INCISE_OK || status == INCISE_ERROR_MEMORY);
+            inc_run_destroy(run);
+            inc_program_destroy(program);
+        }
+        test_runner_close(&opened);
+        test_inputs_free(&inputs);
+        inc_graph_destroy(e.graph);
+        assert_int_equal(test_live_allocations(), 0);
+    }
+}
+
 /* Rows of several parts, each with weights of its own. */
 static void wide_rows(void **state)
 {
@@ -550,7 +583,7 @@ int main(void)
         cmocka_unit_test(every_form_runs_fused),        cmocka_unit_test(texts_without_tokens),
         cmocka_unit_test(padding_is_zeros),             cmocka_unit_test(what_does_not_fit),
         cmocka_unit_test(head_is_tapped_and_quantized), cmocka_unit_test(batches_of_every_size),
-        cmocka_unit_test(wide_rows),
+        cmocka_unit_test(wide_rows),                    cmocka_unit_test(memory_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
