@@ -73,6 +73,12 @@ static enum incise_status print_changes(const struct tool_global *global, const 
     OPTION("output", 'o', TOOL_TEXT, out, "OUT", "folder to write"),                                                   \
         OPTION("force", 'f', TOOL_FLAG, force, NULL, "replace OUT if it exists")
 
+#define CALIBRATION_OPTIONS(calibration)                                                                               \
+    OPTION("tokens", 0, TOOL_INT, tokens, "N", "of --calibrate, texts in order (default: 32768)"),                     \
+        OPTION("prompt", 0, TOOL_TEXT, calibration.prompt, "NAME",                                                     \
+               "of the model's prompts, before --calibrate's texts (default: document and query in turn)"),            \
+        OPTION("tokenizer", 0, TOOL_TEXT, calibration.tokenizer, "PATH", "for --calibrate (default: beside the model)")
+
 static const struct tool_option convert_table[] = {
     OUTPUT_OPTIONS,
     OPTION("task", 0, TOOL_TEXT, convert.task, "features|embedding",
@@ -116,17 +122,13 @@ static const struct tool_option prune_table[] = {
            "what is removed: R outputs x C inputs of W[out, in]; 32x4 runs as fast as 32x32 and loses less"),
     OPTION("sparsity", 's', TOOL_REAL, prune.sparsity, "S", "share of each weight's blocks, 0 <= S < 1"),
     OPTION("calibrate", 'c', TOOL_TEXT, calibrate, "FILE",
-           "texts of the kind that the model will meet: lines, .jsonl (`text`) or .tsv; what stays is fitted on them"),
+           "texts of the kind that the model will meet: lines, .jsonl (`text`) or .tsv (query, document)"),
     OPTION("method", 'm', TOOL_TEXT, prune.method, "magnitude|random|wanda|obs",
            "which blocks (default: obs with --calibrate, else magnitude)"),
     OPTION("refit", 0, TOOL_TEXT, prune.refit, "none|dense|residual",
            "fit what stays to the model as it was, or also to what its residual stream has lost (default: residual "
            "with --calibrate, else none)"),
-    OPTION("tokens", 0, TOOL_INT, tokens, "N", "of --calibrate, texts in order (default: 32768)"),
-    OPTION("prompt", 0, TOOL_TEXT, prune.calibration.prompt, "NAME",
-           "of the model's prompts, before --calibrate's texts (default: document and query in turn)"),
-    OPTION("tokenizer", 0, TOOL_TEXT, prune.calibration.tokenizer, "PATH",
-           "for --calibrate (default: beside the model)"),
+    CALIBRATION_OPTIONS(prune.calibration),
     OPTION("norm", 0, TOOL_TEXT, prune.norm, "l1|l2", "score of a block for magnitude (default: l1)"),
     OPTION("select", 0, TOOL_TEXT, prune.select, "REGEX",
            "layers, by their or their weight's name (default: every MatMul)"),
@@ -134,16 +136,17 @@ static const struct tool_option prune_table[] = {
     OPTION("seed", 0, TOOL_INT, seed, "N", "of random"),
 };
 
-static enum incise_status load_calibration(struct edit_options *options, struct texts *texts)
+static enum incise_status load_calibration(const struct edit_options *options, struct texts *texts,
+                                           struct incise_calibration *calibration)
 {
     if (options->tokens < 0) return tool_fail(INCISE_ERROR_USAGE, "--tokens %ld: use 1 or more", options->tokens);
     if (options->calibrate == NULL) return INCISE_OK;
-    enum incise_status status = texts_load(options->calibrate, texts);
+    enum incise_status status = calibration_texts_load(options->calibrate, texts);
     if (status != INCISE_OK) return status;
-    options->prune.calibration.texts = (const char *const *)texts->items;
-    options->prune.calibration.lengths = texts->lengths;
-    options->prune.calibration.n = texts->n;
-    options->prune.calibration.max_tokens = (size_t)options->tokens;
+    calibration->texts = (const char *const *)texts->items;
+    calibration->lengths = texts->lengths;
+    calibration->n = texts->n;
+    calibration->max_tokens = (size_t)options->tokens;
     return INCISE_OK;
 }
 
@@ -159,7 +162,7 @@ static enum incise_status prune_run(const struct tool_global *global, void *bloc
         status = tool_fail(INCISE_ERROR_USAGE, "--pattern is missing: element or block:RxC, such as block:32x4");
     if (status == INCISE_OK && options->prune.sparsity < 0)
         status = tool_fail(INCISE_ERROR_USAGE, "--sparsity is missing: the share to remove, such as 0.5");
-    if (status == INCISE_OK) status = load_calibration(options, &texts);
+    if (status == INCISE_OK) status = load_calibration(options, &texts, &options->prune.calibration);
     if (status == INCISE_OK) status = tool_engine(global, &engine);
     options->prune.force = options->force;
     options->prune.seed = (uint64_t)options->seed;
@@ -194,10 +197,17 @@ static const struct tool_option quantize_table[] = {
            "stored type: symmetric, one scale per output row, of int4 per group; int7 is fastest without VNNI (int8)"),
     OPTION("tables", 0, TOOL_TEXT, quantize.tables, "int8|int7|int4", "of embedding tables (default: int8)"),
     OPTION("group", 'g', TOOL_INT, quantize.group, "N", "inputs per scale of int4; 0: a whole row (default: 32)"),
-    OPTION("round", 'r', TOOL_TEXT, quantize.round, "nearest|search",
-           "nearest: scales that hold the largest weight; search: those of least squared error (default: nearest)"),
-    OPTION("activations", 'a', TOOL_TEXT, quantize.activations, "dynamic|float",
-           "dynamic: rows are quantized on the fly and integers multiplied; float: weights only (default: dynamic)"),
+    OPTION("round", 'r', TOOL_TEXT, quantize.round, "nearest|search|gptq",
+           "nearest: scales that hold the largest weight; search: those of least squared error; gptq: errors are made "
+           "up for by other weights (default: gptq with --calibrate, else nearest)"),
+    OPTION("calibrate", 'c', TOOL_TEXT, calibrate, "FILE",
+           "texts of the kind that the model will meet: lines, .jsonl (`text`) or .tsv (query, document)"),
+    CALIBRATION_OPTIONS(quantize.calibration),
+    OPTION("activations", 'a', TOOL_TEXT, quantize.activations, "dynamic|static|float",
+           "dynamic: rows are quantized on the fly and integers multiplied; static: in ranges found with --calibrate, "
+           "written as FakeQuantize; float: weights only (default: dynamic)"),
+    OPTION("range", 0, TOOL_TEXT, quantize.range, "minmax|mse",
+           "of static activations: all values seen, or of least squared error (default: mse)"),
     OPTION("select", 0, TOOL_TEXT, quantize.select, "REGEX",
            "layers, by their or their weight's name (default: every MatMul and embedding table)"),
     OPTION("ignore", 0, TOOL_TEXT, quantize.ignore, "REGEX", "layers that are left alone"),
@@ -208,8 +218,10 @@ static enum incise_status quantize_run(const struct tool_global *global, void *b
     struct edit_options *options = block;
     struct incise_engine *engine = NULL;
     struct incise_changes *changes = NULL;
+    struct texts texts = {0};
     (void)n;
     enum incise_status status = check_out(options);
+    if (status == INCISE_OK) status = load_calibration(options, &texts, &options->quantize.calibration);
     if (status == INCISE_OK) status = tool_engine(global, &engine);
     options->quantize.force = options->force;
     options->quantize.progress = show_progress;
@@ -218,6 +230,7 @@ static enum incise_status quantize_run(const struct tool_global *global, void *b
     if (status == INCISE_OK) status = print_changes(global, changes, false);
     incise_changes_destroy(changes);
     incise_engine_destroy(engine);
+    texts_release(&texts);
     return status;
 }
 

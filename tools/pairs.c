@@ -158,6 +158,22 @@ void text_pairs_release(struct text_pairs *pairs)
     free(pairs->document);
 }
 
+/* ---- calibration ----------------------------------------------------------------------------------------------- */
+
+static enum incise_status add_columns(void *user, const struct pair_line *pair)
+{
+    struct texts *texts = user;
+    enum incise_status status = texts_append(texts, pair->number, pair->text[1], pair->length[1]);
+    return status == INCISE_OK ? texts_append(texts, pair->number, pair->text[0], pair->length[0]) : status;
+}
+
+enum incise_status calibration_texts_load(const char *path, struct texts *texts)
+{
+    size_t length = strlen(path);
+    bool columns = length > 4 && strcmp(path + length - 4, ".tsv") == 0;
+    return columns ? read_pairs(path, &retrieval_form, add_columns, texts) : texts_load(path, texts);
+}
+
 /* ---- scored pairs ---------------------------------------------------------------------------------------------- */
 
 static enum incise_status add_scored(void *user, const struct pair_line *pair)

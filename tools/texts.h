@@ -58,6 +58,10 @@ struct text_pairs {
 enum incise_status text_pairs_load(const char *path, struct text_pairs *pairs);
 void text_pairs_release(struct text_pairs *pairs);
 
+/* Texts to calibrate on, of any form; of lines with columns both are texts, the document before its query, as prompts
+ * are given in turn. */
+enum incise_status calibration_texts_load(const char *path, struct texts *texts);
+
 /* Lines of `text<TAB>text<TAB>score`, or JSONL with sentence1, sentence2 and score: pair i is texts 2i and 2i + 1. */
 struct scored_pairs {
     struct texts texts;

@@ -55,10 +55,17 @@ struct incise_quantize_options {
     const char *weights;
     const char *tables; /* the same for embedding tables, whose rows are entries; "int8" (default) */
     long group;         /* of int4: inputs per scale, must divide their number; 0: a whole row; -1 (default): 32 */
-    const char *round;  /* "nearest" (default): scales that hold every weight; "search": of least squared error */
-    const char *activations; /* "dynamic" (default) or "float": what --compute auto will do with the model */
+    /* "nearest": scales that hold every weight; "search": of least squared error, that of the layer's product with
+     * calibration; "gptq": with calibration, and errors are made up for by weights rounded later. NULL: gptq with
+     * calibration, else nearest. */
+    const char *round;
+    /* "dynamic" (default): rows are quantized as they come; "static": in ranges found with calibration, written as
+     * FakeQuantize; "float". */
+    const char *activations;
+    const char *range; /* of static activations: "minmax", all values seen, or "mse" (default), of least squared error */
     const char *select;      /* as for prune; NULL: every MatMul and embedding table */
     const char *ignore;
+    struct incise_calibration calibration;
     int force;
     incise_progress_fn *progress;
     void *progress_user;

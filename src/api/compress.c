@@ -24,14 +24,21 @@ static enum incise_status write_model(struct inc_graph *graph, struct inc_output
 typedef enum incise_status edit_fn(struct incise_engine *engine, struct inc_graph *graph, const char *folder,
                                    const void *options, struct incise_changes *changes);
 
+/* *calibration stays NULL if there are no texts. */
+static enum incise_status create_calibration(struct incise_engine *engine, const struct inc_graph *graph,
+                                             const char *folder, const struct incise_calibration *texts,
+                                             struct inc_calibration **calibration)
+{
+    if (texts->n == 0) return INCISE_OK;
+    return inc_calibration_create(graph, engine->pool, engine->device, folder, texts, calibration);
+}
+
 static enum incise_status run_prune(struct incise_engine *engine, struct inc_graph *graph, const char *folder,
                                     const void *options, struct incise_changes *changes)
 {
     const struct incise_prune_options *prune = options;
     struct inc_calibration *calibration = NULL;
-    enum incise_status status = INCISE_OK;
-    if (prune->calibration.n > 0)
-        status = inc_calibration_create(graph, engine->pool, engine->device, folder, &prune->calibration, &calibration);
+    enum incise_status status = create_calibration(engine, graph, folder, &prune->calibration, &calibration);
     if (status == INCISE_OK) status = inc_prune(graph, engine->pool, prune, calibration, changes);
     inc_calibration_destroy(calibration);
     return status;
@@ -40,8 +47,12 @@ static enum incise_status run_prune(struct incise_engine *engine, struct inc_gra
 static enum incise_status run_quantize(struct incise_engine *engine, struct inc_graph *graph, const char *folder,
                                        const void *options, struct incise_changes *changes)
 {
-    (void)folder;
-    return inc_quantize(graph, engine->pool, options, changes);
+    const struct incise_quantize_options *quantize = options;
+    struct inc_calibration *calibration = NULL;
+    enum incise_status status = create_calibration(engine, graph, folder, &quantize->calibration, &calibration);
+    if (status == INCISE_OK) status = inc_quantize(graph, engine->pool, quantize, calibration, changes);
+    inc_calibration_destroy(calibration);
+    return status;
 }
 
 static enum incise_status edit_graph(struct incise_engine *engine, const char *model, struct inc_output *out,

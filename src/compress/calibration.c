@@ -90,9 +90,10 @@ static enum incise_status tokenize(struct inc_calibration *calibration, const ch
 
 /* ---- batches --------------------------------------------------------------------------------------------------- */
 
+/* In pairs, since prompts are given in turn: both kinds of text are held out. */
 static bool is_held_out(const struct inc_calibration_text *text)
 {
-    return text->index % HELD_OUT_EVERY == HELD_OUT_EVERY - 1;
+    return text->index / 2 % HELD_OUT_EVERY == HELD_OUT_EVERY - 1;
 }
 
 static int by_part_and_length(const void *a, const void *b)

@@ -34,8 +34,8 @@ struct inc_calibration {
     struct inc_tensor tensors[INC_MAX_TEXT_INPUTS]; /* of the batch that was fed last */
 };
 
-/* Tokenizes for the inputs of `graph`, whose model lies in `folder`. Every eighth text is held out. INCISE_ERROR_DATA
- * for texts without any token. The device's pool is `pool`. Nothing of `texts` is kept. */
+/* Tokenizes for the inputs of `graph`, whose model lies in `folder`. Of sixteen texts the last two are held out.
+ * INCISE_ERROR_DATA for texts without any token. The device's pool is `pool`. Nothing of `texts` is kept. */
 enum incise_status inc_calibration_create(const struct inc_graph *graph, struct inc_pool *pool,
                                           struct inc_device *device, const char *folder,
                                           const struct incise_calibration *texts, struct inc_calibration **calibration)

@@ -29,7 +29,8 @@ enum incise_status inc_prune(struct inc_graph *graph, struct inc_pool *pool, con
                              struct inc_calibration *calibration, struct incise_changes *changes)
     __attribute__((warn_unused_result));
 enum incise_status inc_quantize(struct inc_graph *graph, struct inc_pool *pool,
-                                const struct incise_quantize_options *options, struct incise_changes *changes)
+                                const struct incise_quantize_options *options, struct inc_calibration *calibration,
+                                struct incise_changes *changes)
     __attribute__((warn_unused_result));
 
 #endif

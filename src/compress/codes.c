@@ -42,7 +42,7 @@ void inc_codes_row(const struct inc_codes *codes, size_t row, float *out)
 /* Work on the rows of one weight. */
 struct row_job {
     struct inc_codes *codes;
-    const struct inc_weight *weight;
+    struct inc_row_source source;
     const struct inc_rounding *rounding;
     float *scratch; /* two rows per worker */
     float *largest; /* per row: largest |w| */
@@ -55,11 +55,21 @@ static float *scratch_of(const struct row_job *job, unsigned worker)
     return job->scratch + 2 * job->codes->in * worker;
 }
 
+static void read_row(const struct row_job *job, size_t row, float *out)
+{
+    const double *dense = job->source.dense != NULL ? job->source.dense + row * job->codes->in : NULL;
+    if (dense == NULL) {
+        inc_weight_row_f32(job->source.weight, (int64_t)row, out);
+        return;
+    }
+    for (size_t k = 0; k < job->codes->in; k++) out[k] = (float)dense[k];
+}
+
 static void find_largest(void *arg, size_t item, unsigned worker)
 {
     struct row_job *job = arg;
     float *row = scratch_of(job, worker), largest = 0.0f;
-    inc_weight_row_f32(job->weight, (int64_t)item, row);
+    read_row(job, item, row);
     for (size_t k = 0; k < job->codes->in; k++) largest = fmaxf(largest, fabsf(row[k]));
     job->largest[item] = largest;
 }
@@ -73,7 +83,7 @@ static void round_row(void *arg, size_t item, unsigned worker)
     size_t group = inc_grid_group(grid, codes->in);
     float *row = scratch_of(job, worker), *scales = codes->scales + item * codes->groups;
     int8_t *q = codes->q + item * codes->in;
-    inc_weight_row_f32(job->weight, (int64_t)item, row);
+    read_row(job, item, row);
     for (size_t g = 0; g < codes->groups; g++) {
         const float *w = row + g * group;
         scales[g] = job->rounding->search
@@ -88,7 +98,7 @@ static void measure_row(void *arg, size_t item, unsigned worker)
     struct row_job *job = arg;
     float *before = scratch_of(job, worker), *after = before + job->codes->in;
     double error = 0.0, square = 0.0, zeros = 0.0;
-    inc_weight_row_f32(job->weight, (int64_t)item, before);
+    read_row(job, item, before);
     inc_codes_row(job->codes, item, after);
     for (size_t k = 0; k < job->codes->in; k++) {
         double difference = (double)before[k] - (double)after[k];
@@ -127,10 +137,10 @@ static void close_job(struct row_job *job)
     inc_free(job->codes->ctx, job->errors);
 }
 
-enum incise_status inc_codes_round(struct inc_codes *codes, struct inc_pool *pool, const struct inc_weight *weight,
+enum incise_status inc_codes_round(struct inc_codes *codes, struct inc_pool *pool, const struct inc_row_source *source,
                                    const struct inc_rounding *rounding)
 {
-    struct row_job job = {.codes = codes, .weight = weight, .rounding = rounding};
+    struct row_job job = {.codes = codes, .source = *source, .rounding = rounding};
     enum incise_status status = open_job(&job, pool, false);
     if (status == INCISE_OK && codes->grid.scale_type == INC_F16) {
         float largest = 0.0f;
@@ -146,7 +156,7 @@ enum incise_status inc_codes_round(struct inc_codes *codes, struct inc_pool *poo
 enum incise_status inc_codes_describe(const struct inc_codes *codes, struct inc_pool *pool,
                                       const struct inc_weight *weight, struct incise_change *change)
 {
-    struct row_job job = {.codes = (struct inc_codes *)codes, .weight = weight};
+    struct row_job job = {.codes = (struct inc_codes *)codes, .source = {.weight = weight}};
     double error = 0.0, square = 0.0, zeros = 0.0;
     enum incise_status status = open_job(&job, pool, true);
     if (status == INCISE_OK) inc_pool_run(pool, measure_row, &job, codes->out);

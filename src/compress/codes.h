@@ -22,12 +22,18 @@ enum incise_status inc_codes_create(const struct inc_ctx *ctx, const char *name,
     __attribute__((warn_unused_result));
 void inc_codes_release(struct inc_codes *codes);
 
+/* Where a matrix comes from: a weight of the graph, or dense[out, in] if that is not NULL. */
+struct inc_row_source {
+    const struct inc_weight *weight;
+    const double *dense;
+};
+
 struct inc_rounding {
     bool search;             /* scales by inc_grid_search, else the smallest that hold every weight */
     const float *importance; /* of each input, for the search; NULL: all alike */
 };
 /* Scales, of type f32 where f16 would lose too much, and the nearest codes. */
-enum incise_status inc_codes_round(struct inc_codes *codes, struct inc_pool *pool, const struct inc_weight *weight,
+enum incise_status inc_codes_round(struct inc_codes *codes, struct inc_pool *pool, const struct inc_row_source *source,
                                    const struct inc_rounding *rounding) __attribute__((warn_unused_result));
 /* q * scale of one row. */
 void inc_codes_row(const struct inc_codes *codes, size_t row, float *out);

@@ -2,9 +2,8 @@
 /* Storing weights as integers of few bits: which weights get which grid, and in what order. */
 #include <string.h>
 
-#include "compress/changes.h"
-#include "compress/codes.h"
-#include "compress/targets.h"
+#include "compress/quantize_internal.h"
+#include "compress/static_activations.h"
 
 enum {
     INT4_GROUP = 32
@@ -12,21 +11,11 @@ enum {
 
 void incise_quantize_options_init(struct incise_quantize_options *options)
 {
-    *options = (struct incise_quantize_options){.struct_size = sizeof *options,
-                                                .weights = "int8",
-                                                .tables = "int8",
-                                                .group = -1,
-                                                .round = "nearest",
-                                                .activations = "dynamic"};
+    *options = (struct incise_quantize_options){
+        .struct_size = sizeof *options, .weights = "int8", .tables = "int8", .group = -1, .activations = "dynamic"};
 }
 
 /* ---- options --------------------------------------------------------------------------------------------------- */
-
-/* What the options come to. */
-struct recipe {
-    struct inc_grid linears, tables;
-    struct inc_rounding rounding;
-};
 
 /* The grid called `name`; `option` names it in messages. */
 static enum incise_status choose_grid(const struct inc_ctx *ctx, const char *option, const char *name, long group,
@@ -38,84 +27,140 @@ static enum incise_status choose_grid(const struct inc_ctx *ctx, const char *opt
     return INCISE_OK;
 }
 
-static enum incise_status make_recipe(const struct inc_ctx *ctx, const struct incise_quantize_options *options,
-                                      struct recipe *recipe)
+static enum incise_status choose_round(const struct inc_ctx *ctx, const char *name, bool calibrated,
+                                       enum inc_round_method *round)
+{
+    static const char *const names[] = {"nearest", "search", "gptq"};
+    if (name == NULL) {
+        *round = calibrated ? INC_ROUND_GPTQ : INC_ROUND_NEAREST;
+        return INCISE_OK;
+    }
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(name, names[i]) != 0) continue;
+        *round = (enum inc_round_method)i;
+        if (*round == INC_ROUND_GPTQ && !calibrated)
+            return inc_fail(ctx, INCISE_ERROR_USAGE, "round 'gptq' needs calibration texts");
+        return INCISE_OK;
+    }
+    return inc_fail(ctx, INCISE_ERROR_USAGE, "round '%s': use nearest, search or gptq", name);
+}
+
+static enum incise_status choose_range(const struct inc_ctx *ctx, const char *name, enum inc_range *range)
+{
+    if (name != NULL && strcmp(name, "minmax") != 0 && strcmp(name, "mse") != 0)
+        return inc_fail(ctx, INCISE_ERROR_USAGE, "range '%s': use minmax or mse", name);
+    *range = name != NULL && strcmp(name, "minmax") == 0 ? INC_RANGE_MINMAX : INC_RANGE_MSE;
+    return INCISE_OK;
+}
+
+static enum incise_status parse(const struct inc_ctx *ctx, const struct incise_quantize_options *options,
+                                bool calibrated, struct inc_quantize_request *request)
 {
     const char *activations = options->activations != NULL ? options->activations : "";
-    const char *round = options->round != NULL ? options->round : "";
-    INC_TRY(choose_grid(ctx, "weights", options->weights, options->group, &recipe->linears));
-    INC_TRY(choose_grid(ctx, "tables", options->tables, options->group, &recipe->tables));
-    if (strcmp(round, "nearest") != 0 && strcmp(round, "search") != 0)
-        return inc_fail(ctx, INCISE_ERROR_USAGE, "round '%s': use nearest or search", round);
-    recipe->rounding = (struct inc_rounding){.search = strcmp(round, "search") == 0};
-    if (strcmp(activations, "dynamic") != 0 && strcmp(activations, "float") != 0)
-        return inc_fail(ctx, INCISE_ERROR_USAGE, "activations '%s' is neither dynamic nor float", activations);
-    return INCISE_OK;
+    *request = (struct inc_quantize_request){.progress = options->progress, .progress_user = options->progress_user};
+    INC_TRY(choose_grid(ctx, "weights", options->weights, options->group, &request->linears));
+    INC_TRY(choose_grid(ctx, "tables", options->tables, options->group, &request->tables));
+    INC_TRY(choose_round(ctx, options->round, calibrated, &request->round));
+    request->static_activations = strcmp(activations, "static") == 0;
+    INC_TRY(choose_range(ctx, options->range, &request->range));
+    if (request->static_activations && !calibrated)
+        return inc_fail(ctx, INCISE_ERROR_USAGE, "activations 'static' needs calibration texts");
+    if (request->static_activations || strcmp(activations, "dynamic") == 0 || strcmp(activations, "float") == 0)
+        return INCISE_OK;
+    return inc_fail(ctx, INCISE_ERROR_USAGE, "activations '%s': use dynamic, static or float", activations);
 }
 
 /* ---- one weight ------------------------------------------------------------------------------------------------ */
 
-static bool is_quantized(const struct inc_target *target)
+enum incise_status inc_quantize_note(struct inc_quantizing *quantizing, size_t index, const struct inc_codes *codes)
 {
-    return !inc_type_is_float(target->weight.type) || target->weight.fake_quantize != NULL;
+    const struct inc_target *target = &quantizing->targets->items[index];
+    struct incise_change *change;
+    INC_TRY(inc_changes_add(quantizing->changes, target->reader->name, target->weight.constant->name, &change));
+    return inc_codes_describe(codes, quantizing->pool, &target->weight, change);
 }
 
-static enum incise_status quantize_weight(struct inc_graph *graph, struct inc_pool *pool, const struct recipe *recipe,
-                                          const struct inc_targets *targets, size_t index, bool *done,
-                                          struct incise_changes *changes)
+void inc_quantize_progress(struct inc_quantizing *quantizing, const char *name)
 {
-    const struct inc_target *target = &targets->items[index];
+    const struct inc_quantize_request *request = quantizing->request;
+    quantizing->n_done++;
+    if (request->progress != NULL)
+        request->progress(request->progress_user, quantizing->n_done, quantizing->targets->n, name);
+}
+
+/* Without a look at activations. */
+static enum incise_status quantize_weight(struct inc_quantizing *quantizing, size_t index)
+{
+    const struct inc_target *target = &quantizing->targets->items[index];
+    const struct inc_quantize_request *request = quantizing->request;
+    const struct inc_row_source source = {.weight = &target->weight};
+    const struct inc_rounding rounding = {.search = request->round != INC_ROUND_NEAREST};
     bool is_table = target->reader->op != INC_OP_MATMUL;
-    struct incise_change *change;
     struct inc_codes codes;
-    INC_TRY(inc_weight_check(graph, &target->weight));
-    enum incise_status status = inc_codes_create(graph->ctx, target->reader->name, &target->weight,
-                                                 is_table ? &recipe->tables : &recipe->linears, &codes);
-    if (status == INCISE_OK) status = inc_codes_round(&codes, pool, &target->weight, &recipe->rounding);
+    INC_TRY(inc_weight_check(quantizing->graph, &target->weight));
+    enum incise_status status = inc_codes_create(quantizing->graph->ctx, target->reader->name, &target->weight,
+                                                 is_table ? &request->tables : &request->linears, &codes);
+    if (status == INCISE_OK) status = inc_codes_round(&codes, quantizing->pool, &source, &rounding);
+    if (status == INCISE_OK) status = inc_quantize_note(quantizing, index, &codes);
     if (status == INCISE_OK)
-        status = inc_changes_add(changes, target->reader->name, target->weight.constant->name, &change);
-    if (status == INCISE_OK) status = inc_codes_describe(&codes, pool, &target->weight, change);
-    if (status == INCISE_OK) status = inc_codes_store(graph, targets, index, &codes, done);
+        status = inc_codes_store(quantizing->graph, quantizing->targets, index, &codes, quantizing->done);
     inc_codes_release(&codes);
     return status;
 }
 
 /* ---- the whole graph ------------------------------------------------------------------------------------------- */
 
-static enum incise_status quantize_all(struct inc_graph *graph, struct inc_pool *pool,
-                                       const struct incise_quantize_options *options, const struct recipe *recipe,
-                                       const struct inc_targets *targets, bool *done, struct incise_changes *changes)
+static enum incise_status nothing_left(const struct inc_quantizing *quantizing)
 {
+    const struct inc_graph *graph = quantizing->graph;
+    return inc_fail(graph->ctx, INCISE_ERROR_USAGE, "%s: all %zu selected weights are quantized already",
+                    graph->source != NULL ? graph->source : "graph", quantizing->targets->n);
+}
+
+static enum incise_status quantize_all(struct inc_quantizing *quantizing, struct inc_calibration *calibration)
+{
+    const struct inc_graph *graph = quantizing->graph;
+    const struct inc_targets *targets = quantizing->targets;
+    if (calibration != NULL && quantizing->request->round != INC_ROUND_NEAREST)
+        INC_TRY(inc_quantize_fitted(quantizing, calibration));
     for (size_t i = 0; i < targets->n; i++) {
         const struct inc_target *target = &targets->items[i];
-        if (is_quantized(target))
+        if (quantizing->done[i]) continue;
+        if (inc_target_is_quantized(target))
             inc_log(graph->ctx, INCISE_LOG_INFO, "'%s' is quantized already (%s) and stays", target->reader->name,
                     inc_type_name(target->weight.type));
-        else if (!done[i])
-            INC_TRY(quantize_weight(graph, pool, recipe, targets, i, done, changes));
-        if (options->progress != NULL)
-            options->progress(options->progress_user, i + 1, targets->n, target->reader->name);
+        else
+            INC_TRY(quantize_weight(quantizing, i));
+        inc_quantize_progress(quantizing, target->reader->name);
     }
-    if (changes->n == 0)
-        return inc_fail(graph->ctx, INCISE_ERROR_USAGE, "%s: all %zu selected weights are quantized already",
-                        graph->source != NULL ? graph->source : "graph", targets->n);
-    inc_graph_remove_dead(graph);
+    if (quantizing->changes->n == 0) return nothing_left(quantizing);
+    inc_graph_remove_dead(quantizing->graph);
+    if (!quantizing->request->static_activations) return INCISE_OK;
+    return inc_static_activations(quantizing->graph, calibration, targets, quantizing->request->range);
+}
+
+static enum incise_status record(struct inc_graph *graph, const struct incise_quantize_options *options)
+{
+    bool is_static = strcmp(options->activations, "static") == 0;
     INC_TRY(inc_info_set(graph, "incise/weights", options->weights));
-    return inc_info_set(graph, "incise/activations", options->activations);
+    return inc_info_set(graph, "incise/activations", is_static ? "dynamic" : options->activations); /* of the rest */
 }
 
 enum incise_status inc_quantize(struct inc_graph *graph, struct inc_pool *pool,
-                                const struct incise_quantize_options *options, struct incise_changes *changes)
+                                const struct incise_quantize_options *options, struct inc_calibration *calibration,
+                                struct incise_changes *changes)
 {
-    struct recipe recipe;
+    struct inc_quantize_request request;
     struct inc_targets targets;
-    INC_TRY(make_recipe(graph->ctx, options, &recipe));
+    INC_TRY(parse(graph->ctx, options, calibration != NULL, &request));
     enum incise_status status = inc_targets_select(graph, true, options->select, options->ignore, &targets);
     if (status == INCISE_OK) {
-        bool *done = inc_alloc_zero(graph->ctx, targets.n, sizeof *done);
-        status = done == NULL ? inc_fail_memory(graph->ctx, targets.n, "the list of weights")
-                              : quantize_all(graph, pool, options, &recipe, &targets, done, changes);
-        inc_free(graph->ctx, done);
+        struct inc_quantizing quantizing = {graph, pool, &request, &targets, NULL, changes, 0};
+        quantizing.done = inc_alloc_zero(graph->ctx, targets.n, sizeof *quantizing.done);
+        status = quantizing.done == NULL ? inc_fail_memory(graph->ctx, targets.n, "the list of weights")
+                                         : quantize_all(&quantizing, calibration);
+        if (status == INCISE_OK) status = record(graph, options);
+        inc_free(graph->ctx, quantizing.done);
     }
     inc_targets_release(&targets);
     return status;

@@ -17,12 +17,12 @@ static enum incise_status check_target(const struct inc_sequence *sequence, size
     const char *name = target->reader->name;
     if (!inc_type_is_float(weight->type) || weight->scale.tensor != NULL || weight->fake_quantize != NULL)
         return inc_fail(sequence->graph->ctx, INCISE_ERROR_USAGE,
-                        "layer '%s' is quantized (%s): calibrated pruning needs float weights; prune first, quantize "
+                        "layer '%s' is quantized (%s): fitting to texts needs float weights; prune first, quantize "
                         "then, or --ignore it",
                         name, inc_type_name(weight->type));
     if (inc_target_is_repeated(sequence->targets, index))
         return inc_fail(sequence->graph->ctx, INCISE_ERROR_USAGE,
-                        "layer '%s' shares weight '%s' with another selected layer, and calibrated pruning cannot fit "
+                        "layer '%s' shares weight '%s' with another selected layer, and cannot be fitted for "
                         "both: --ignore one of them",
                         name, weight->constant->name);
     return inc_weight_check(sequence->graph, weight);

@@ -36,5 +36,13 @@ incise quantize int4 -o mixed --round search --format csv | wc -l
 run int4 int4-out && run int4 int4-ref --reference &&
     close int4-out int4-ref/0_last_hidden_state.npy 1e-3 && echo "int4 as the reference"
 fails incise quantize base -o none --weights int4 --group 48
+head -n 40 $data/passages.txt | awk '{print $1 " " $2 "\t" $0}' >pairs.tsv
+incise quantize base -o gptq --weights int4 --calibrate pairs.tsv --tokens 2000 --format csv | wc -l
+incise quantize base -o static --calibrate pairs.tsv --activations static --range minmax --format csv | wc -l
+grep -c FakeQuantize static/openvino_model.xml
+run static static-out && run static static-ref --reference
+close static-out static-ref/0_last_hidden_state.npy 0.1 && echo "static integers near the reference"
+fails incise quantize base -o none --activations static
+fails incise quantize base -o none --round gptq
 incise inspect pruned --format json | cli_check json op name weights rows columns zeros skipped \
     mflop_per_token mflop_per_text packed_bytes kernel

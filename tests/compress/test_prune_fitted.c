@@ -31,40 +31,6 @@ static enum incise_status prune(struct test_calibrated *c, const struct case_opt
     return inc_prune(c->graph, c->runner.pool, &options, c->calibration, *changes);
 }
 
-/* The first output of every calibration batch, real rows only, one after the other. */
-static double *outputs_of(struct test_calibrated *c, struct inc_graph *graph, size_t *n)
-{
-    struct test_runner runner;
-    double *all = NULL;
-    *n = 0;
-    test_runner_open(&runner, graph, incise_isa_detect(), 2, INC_INTEGER_NONE);
-    assert_true(runner.program->fused);
-    const struct inc_plan_output *output = &runner.program->plan.outputs[0];
-    for (size_t b = 0; b < c->calibration->n_batches; b++) {
-        size_t stride, width = output->width;
-        assert_int_equal(inc_calibration_begin(c->calibration, runner.run, b), INCISE_OK);
-        assert_int_equal(inc_run_steps(runner.run, 0, runner.program->plan.n_steps), INCISE_OK);
-        const float *rows = inc_run_rows(runner.run, output->buffer, &stride) + output->column;
-        all = realloc(all, (*n + runner.run->batch.n_tokens * width) * sizeof *all);
-        assert_non_null(all);
-        for (size_t t = 0; t < runner.run->batch.n_tokens; t++)
-            for (size_t i = 0; i < width; i++) all[(*n)++] = (double)rows[t * stride + i];
-    }
-    test_runner_close(&runner);
-    return all;
-}
-
-/* |a - b| / |b|. */
-static double distance(const double *a, const double *b, size_t n)
-{
-    double change = 0, all = 0;
-    for (size_t i = 0; i < n; i++) {
-        change += (a[i] - b[i]) * (a[i] - b[i]);
-        all += b[i] * b[i];
-    }
-    return sqrt(change / all);
-}
-
 /* What pruning makes of the model's outputs on the texts, relative to what they were. */
 static double loss_of(const char *model, const struct case_options *options, size_t *zero_blocks)
 {
@@ -72,13 +38,13 @@ static double loss_of(const char *model, const struct case_options *options, siz
     struct incise_changes *changes;
     size_t n;
     test_calibrated_open(&c, model, NULL, TEXTS, 5);
-    double *before = outputs_of(&c, c.graph, &n);
+    double *before = test_calibrated_outputs(&c, c.graph, &n);
     if (prune(&c, options, &changes) != INCISE_OK) fail_msg("%s", test_last_error());
     *zero_blocks = 0;
     for (size_t i = 0; i < incise_changes_count(changes); i++) *zero_blocks += (size_t)changes->rows[i].zero_blocks;
     assert_int_equal(inc_graph_verify(c.graph), INCISE_OK);
-    double *after = outputs_of(&c, c.graph, &n);
-    double loss = distance(after, before, n);
+    double *after = test_calibrated_outputs(&c, c.graph, &n);
+    double loss = test_distance(after, before, n);
     free(before), free(after);
     incise_changes_destroy(changes);
     test_calibrated_close(&c);
@@ -179,7 +145,7 @@ static void a_single_text_is_enough(void **state)
     test_calibrated_open(&c, "bert", NULL, 1, 3);
     size_t n;
     assert_int_equal(prune(&c, &options, &changes), INCISE_OK);
-    double *outputs = outputs_of(&c, c.graph, &n);
+    double *outputs = test_calibrated_outputs(&c, c.graph, &n);
     for (size_t i = 0; i < n; i++) assert_true(isfinite(outputs[i]));
     free(outputs);
     incise_changes_destroy(changes);

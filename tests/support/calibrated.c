@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support/calibrated.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,4 +47,36 @@ void test_calibrated_close(struct test_calibrated *calibrated)
     inc_calibration_destroy(calibrated->calibration);
     test_runner_close(&calibrated->runner);
     inc_graph_destroy(calibrated->graph);
+}
+
+double *test_calibrated_outputs(struct test_calibrated *c, struct inc_graph *graph, size_t *n)
+{
+    struct test_runner runner;
+    double *all = NULL;
+    *n = 0;
+    test_runner_open(&runner, graph, incise_isa_detect(), 2, INC_INTEGER_NONE);
+    assert_true(runner.program->fused);
+    const struct inc_plan_output *output = &runner.program->plan.outputs[0];
+    for (size_t b = 0; b < c->calibration->n_batches; b++) {
+        size_t stride, width = output->width;
+        assert_int_equal(inc_calibration_begin(c->calibration, runner.run, b), INCISE_OK);
+        assert_int_equal(inc_run_steps(runner.run, 0, runner.program->plan.n_steps), INCISE_OK);
+        const float *rows = inc_run_rows(runner.run, output->buffer, &stride) + output->column;
+        all = realloc(all, (*n + runner.run->batch.n_tokens * width) * sizeof *all);
+        assert_non_null(all);
+        for (size_t t = 0; t < runner.run->batch.n_tokens; t++)
+            for (size_t i = 0; i < width; i++) all[(*n)++] = (double)rows[t * stride + i];
+    }
+    test_runner_close(&runner);
+    return all;
+}
+
+double test_distance(const double *a, const double *b, size_t n)
+{
+    double change = 0, all = 0;
+    for (size_t i = 0; i < n; i++) {
+        change += (a[i] - b[i]) * (a[i] - b[i]);
+        all += b[i] * b[i];
+    }
+    return sqrt(change / all);
 }

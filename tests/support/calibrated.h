@@ -18,4 +18,9 @@ void test_calibrated_open(struct test_calibrated *calibrated, const char *model,
                           uint64_t seed);
 void test_calibrated_close(struct test_calibrated *calibrated);
 
+/* What `graph` makes of the texts: its first output at real tokens, one batch after the other; free it. */
+double *test_calibrated_outputs(struct test_calibrated *calibrated, struct inc_graph *graph, size_t *n);
+/* |a - b| / |b|. */
+double test_distance(const double *a, const double *b, size_t n);
+
 #endif

@@ -18,7 +18,7 @@ static enum incise_status quantize(struct inc_graph *graph, const char *select, 
     incise_quantize_options_init(&options);
     options.select = select;
     assert_int_equal(inc_changes_create(test_ctx(), changes), INCISE_OK);
-    return inc_quantize(graph, NULL, &options, *changes);
+    return inc_quantize(graph, NULL, &options, NULL, *changes);
 }
 
 static void match(const struct inc_node *reader, struct inc_weight *w)
@@ -221,7 +221,9 @@ static void bad_options_are_named(void **state)
                  {NULL, "int8", "nearest", "dynamic", NULL, "weights ''"},
                  {"int8", "f32", "nearest", "dynamic", NULL, "tables 'f32'"},
                  {"int8", "int8", "up", "dynamic", NULL, "round 'up'"},
-                 {"int8", "int8", "nearest", "static", NULL, "activations 'static'"},
+                 {"int8", "int8", "gptq", "dynamic", NULL, "round 'gptq' needs calibration texts"},
+                 {"int8", "int8", "nearest", "static", NULL, "activations 'static' needs calibration texts"},
+                 {"int8", "int8", "nearest", "none", NULL, "activations 'none'"},
                  {"int4", "int8", "nearest", "float", NULL, "layer 'mm': groups of 32 do not divide its 13 inputs"},
                  {"int8", "int8", "nearest", "float", "nothing", "'nothing'"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -238,7 +240,7 @@ static void bad_options_are_named(void **state)
         options.select = cases[i].select;
         assert_int_equal(inc_changes_create(test_ctx(), &changes), INCISE_OK);
         test_clear_error();
-        assert_int_equal(inc_quantize(graph, NULL, &options, changes), INCISE_ERROR_USAGE);
+        assert_int_equal(inc_quantize(graph, NULL, &options, NULL, changes), INCISE_ERROR_USAGE);
         assert_non_null(strstr(test_last_error(), cases[i].part));
         incise_changes_destroy(changes);
         inc_graph_destroy(graph);
@@ -267,7 +269,7 @@ static struct inc_graph *make_groups(const char *weights, bool transpose, float 
     options.weights = weights;
     options.group = GROUP;
     assert_int_equal(inc_changes_create(test_ctx(), &changes), INCISE_OK);
-    assert_int_equal(inc_quantize(graph, NULL, &options, changes), INCISE_OK);
+    assert_int_equal(inc_quantize(graph, NULL, &options, NULL, changes), INCISE_OK);
     incise_changes_destroy(changes);
     match(mm, w);
     assert_int_equal(inc_weight_check(graph, w), INCISE_OK);
@@ -391,7 +393,7 @@ static void failed_allocations_are_reported(void **state)
         assert_int_equal(inc_changes_create(test_ctx(), &changes), INCISE_OK);
         test_clear_error();
         test_fail_after(n);
-        status = inc_quantize(graph, NULL, &options, changes);
+        status = inc_quantize(graph, NULL, &options, NULL, changes);
         test_fail_after(SIZE_MAX);
         assert_true(status == INCISE_OK || (status == INCISE_ERROR_MEMORY && test_last_error()[0] != '\0'));
         incise_changes_destroy(changes);
