@@ -33,6 +33,7 @@ struct embed_options {
     int normalize; /* 0 on, 1 off */
     long dimensions;
     long max_length;
+    bool no_parse_special;
 };
 
 #define OPTION(name, letter, kind, field, values, help)                                                                \
@@ -60,6 +61,8 @@ static const struct tool_option options_table[] = {
     OPTION("dimensions", 0, TOOL_INT, dimensions, "N", "keep the first N numbers of each vector"),
     OPTION("max-length", 0, TOOL_INT, max_length, "N",
            "tokens per text; longer ones are cut (default: as the model says)"),
+    OPTION("no-parse-special", 0, TOOL_FLAG, no_parse_special, NULL,
+           "special tokens written in a text are text; for text of strangers"),
 };
 
 struct embed_job {
@@ -231,6 +234,7 @@ static enum incise_status create_embedder(const struct tool_global *global, stru
     options.normalize = given->normalize == 0;
     options.dimensions = (size_t)given->dimensions;
     options.max_length = (size_t)given->max_length;
+    options.no_parse_special = given->no_parse_special;
     job->prompt = given->prompt;
     enum incise_status status = incise_embedder_create(job->engine, model, &options, &job->embedder);
     return status == INCISE_OK ? incise_embedder_prompt(job->embedder, given->prompt, &prompt) : status;

@@ -43,6 +43,7 @@ enum incise_status tool_engine(const struct tool_global *global, struct incise_e
     options.pin_threads = 1;
     options.log = log_to_stderr;
     options.log_level = (enum incise_log_level)global->log;
+    options.cache_dir = global->cache_dir;
     return incise_engine_create(&options, engine);
 }
 

@@ -23,7 +23,7 @@ static const struct tool_option global_options[] = {
            "INCISE_COMPUTE"),
     GLOBAL("log", 0, TOOL_CHOICE, log, "error|warning|info|debug", "what is reported on stderr (default: warning)",
            "INCISE_LOG"),
-    GLOBAL("cache-dir", 0, TOOL_TEXT, cache_dir, "DIR", "where caches are kept (none are made yet)",
+    GLOBAL("cache-dir", 0, TOOL_TEXT, cache_dir, "DIR", "where caches of tokenizers are kept (default: nowhere)",
            "INCISE_CACHE_DIR"),
     GLOBAL("max-memory", 0, TOOL_BYTES, max_memory, "BYTES",
            "limit such as 4G (default: 80 % of the machine's or cgroup's)", "INCISE_MAX_MEMORY"),

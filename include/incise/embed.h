@@ -22,6 +22,7 @@ struct incise_embed_options {
                             * config.json beside the model says, else 512 */
     size_t dimensions;     /* keep this many at the front of each vector, before normalizing; 0: all */
     size_t batch_tokens;   /* tokens that run together; 0: 4096. Speed only: vectors do not depend on it */
+    int no_parse_special;  /* 1: special tokens written in a text are text (default 0, as Hugging Face) */
 };
 
 /* Texts to embed in one call. */

@@ -45,6 +45,7 @@ struct incise_engine_options {
     incise_log_fn *log;                /* NULL: silent */
     void *log_user;
     enum incise_log_level log_level;
+    const char *cache_dir; /* folder for caches of tokenizers, made if it is not there; NULL: none are kept. Copied */
 };
 
 struct incise_engine;

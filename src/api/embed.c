@@ -99,6 +99,7 @@ static enum incise_status set_up(struct incise_embedder *e, const char *path, co
     e->max_length = options->max_length;
     if (e->max_length == 0) INC_TRY(inc_text_length(&e->engine->ctx, folder, e->tokenizer, &e->max_length));
     e->normalize = options->normalize != 0;
+    e->plain_specials = options->no_parse_special != 0;
     e->batch_tokens = options->batch_tokens > 0 ? options->batch_tokens : DEFAULT_BATCH;
     e->width = options->dimensions > 0 ? options->dimensions : e->model_width;
     if (e->width > e->model_width)

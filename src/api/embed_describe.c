@@ -86,6 +86,7 @@ enum incise_status incise_embedder_describe(const struct incise_embedder *e, con
             {"include_prompt", e->include_prompt ? "true" : "false"},
             {"width", width},
             {"normalize", e->normalize ? "true" : "false"},
+            {"parse_special", e->plain_specials ? "false" : "true"},
         };
         for (size_t i = 0; i < sizeof properties / sizeof *properties; i++)
             property(user, properties[i][0], properties[i][1]);

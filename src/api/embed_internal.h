@@ -21,6 +21,7 @@ struct incise_embedder {
     bool pooled;         /* the output is a vector per text */
     bool include_prompt; /* false: pooling leaves the prompt's tokens out */
     bool normalize;
+    bool plain_specials; /* no_parse_special */
     size_t max_length, batch_tokens;
     size_t output, n_outputs;  /* which output of how many */
     size_t model_width, width; /* before and after cutting to `dimensions` */

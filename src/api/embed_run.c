@@ -231,6 +231,7 @@ enum incise_status incise_embedder_run(struct incise_embedder *embedder, const s
     const struct inc_ctx *ctx = &embedder->engine->ctx;
     struct embed_run run = {.e = embedder, .batch = batch};
     inc_ids_init(&run.encoded, ctx);
+    run.encoded.plain_specials = embedder->plain_specials;
     inc_buffer_init(&run.joined, ctx);
     enum incise_status status = run_texts(&run, out);
     incise_session_destroy(run.session);

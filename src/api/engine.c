@@ -12,6 +12,17 @@ void incise_engine_options_init(struct incise_engine_options *options)
     options->log_level = INCISE_LOG_WARNING;
 }
 
+static enum incise_status copy_cache_dir(struct incise_engine *engine, const char *path)
+{
+    if (path == NULL || path[0] == '\0') return INCISE_OK;
+    size_t size = strlen(path) + 1;
+    engine->cache_dir = inc_alloc(&engine->ctx, size);
+    if (engine->cache_dir == NULL) return inc_fail_memory(&engine->ctx, size, "a path");
+    memcpy(engine->cache_dir, path, size);
+    engine->ctx.cache_dir = engine->cache_dir;
+    return INCISE_OK;
+}
+
 static enum incise_status set_up(struct incise_engine *engine, const struct incise_engine_options *options)
 {
     const struct inc_ctx *ctx = &engine->ctx;
@@ -45,7 +56,8 @@ enum incise_status incise_engine_create(const struct incise_engine_options *opti
     struct incise_engine *engine = inc_alloc_zero(&ctx, 1, sizeof *engine);
     if (engine == NULL) return inc_fail_memory(&ctx, sizeof *engine, "the engine");
     engine->ctx = ctx;
-    enum incise_status status = set_up(engine, options);
+    enum incise_status status = copy_cache_dir(engine, options->cache_dir);
+    if (status == INCISE_OK) status = set_up(engine, options);
     if (status != INCISE_OK) {
         incise_engine_destroy(engine);
         return status;
@@ -58,6 +70,7 @@ void incise_engine_destroy(struct incise_engine *engine)
 {
     if (engine == NULL) return;
     struct inc_ctx ctx = engine->ctx;
+    inc_free(&ctx, engine->cache_dir);
     if (engine->device != NULL) engine->device->ops->destroy(engine->device);
     inc_pool_destroy(engine->pool);
     inc_free(&ctx, engine);

@@ -8,6 +8,7 @@
 
 struct incise_engine {
     struct inc_ctx ctx;
+    char *cache_dir; /* or NULL */
     struct inc_pool *pool;
     enum incise_isa isa;
     struct inc_device *device;

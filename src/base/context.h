@@ -19,6 +19,7 @@ struct inc_ctx {
     incise_log_fn *log; /* may be NULL: nothing is reported */
     void *log_user;
     enum incise_log_level log_level; /* messages above this level are dropped */
+    const char *cache_dir;           /* where caches may be kept; NULL: nowhere */
     size_t max_memory;               /* bytes one model load or run may plan for; 0 = no limit */
 };
 

@@ -25,6 +25,7 @@ struct inc_bpe {
     struct inc_pieces pieces;
     struct bpe_pair *pairs; /* 2^bits, open addressing, at most half full */
     unsigned bits;
+    bool borrowed;           /* the pairs are another's */
     int32_t ascii[128];      /* ids of characters; -1: not in the vocabulary */
     int32_t byte_ids[256];   /* ids of "<0x00>" .., with byte_level of the characters for bytes; -1 */
     int32_t unknown;         /* -1: characters that are unknown are left out */
@@ -198,6 +199,44 @@ static void find_characters(struct inc_bpe *bpe)
     if (bpe->byte_level || bpe->whole_words || id_of(bpe, INC_SPACE_MARK_UTF8, 3) < 0) bpe->cuts_at_marks = false;
 }
 
+struct bpe_head {
+    uint64_t bits;
+    uint8_t cuts_at_marks, joined[129];
+};
+
+static void save(const void *model, struct inc_buffer *cache)
+{
+    const struct inc_bpe *bpe = model;
+    struct bpe_head head;
+    memset(&head, 0, sizeof head);
+    head.bits = bpe->bits;
+    head.cuts_at_marks = bpe->cuts_at_marks;
+    for (int i = 0; i < 129; i++) head.joined[i] = bpe->joined[i];
+    inc_pieces_save(&bpe->pieces, cache);
+    inc_blob_put(cache, &head, sizeof head);
+    inc_blob_put(cache, bpe->pairs, sizeof *bpe->pairs << bpe->bits);
+}
+
+static enum incise_status restore(struct inc_bpe *bpe, struct inc_blob *blob)
+{
+    struct bpe_head head;
+    INC_TRY(inc_pieces_restore(&bpe->pieces, bpe->ctx, blob));
+    if (!inc_blob_read(blob, &head, sizeof head) || head.bits < 4 || head.bits > 31) return INCISE_ERROR_DATA;
+    size_t n = (size_t)1 << head.bits, size = n * sizeof *bpe->pairs;
+    uint32_t highest = (uint32_t)bpe->pieces.highest;
+    const struct bpe_pair *pairs = inc_blob_take(blob, &size);
+    if (pairs == NULL || bpe->pieces.highest < 0) return INCISE_ERROR_DATA;
+    for (size_t i = 0; i < n; i++) {
+        if (pairs[i].rank != NONE && (uint32_t)pairs[i].joined > highest) return INCISE_ERROR_DATA;
+    }
+    bpe->bits = (unsigned)head.bits;
+    bpe->pairs = (struct bpe_pair *)(uintptr_t)pairs;
+    bpe->borrowed = true;
+    bpe->cuts_at_marks = head.cuts_at_marks != 0;
+    for (int i = 0; i < 129; i++) bpe->joined[i] = head.joined[i] != 0;
+    return INCISE_OK;
+}
+
 /* null or "" */
 static bool absent(const json_t *value)
 {
@@ -229,11 +268,16 @@ static enum incise_status load(const struct inc_model_source *source, void **mod
     if (bpe->byte_level && bpe->byte_fallback)
         return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: model: 'byte_fallback' with ByteLevel is not supported",
                         json->label);
-    INC_TRY(inc_pieces_init(&bpe->pieces, json->ctx, source->vocab.members));
-    INC_TRY(inc_vocab_read(source, add_piece, bpe));
     bpe->cuts_at_marks = true;
-    INC_TRY(load_unknown(bpe, source));
-    INC_TRY(load_merges(bpe, source));
+    if (source->blob != NULL) {
+        INC_TRY(restore(bpe, source->blob));
+        INC_TRY(load_unknown(bpe, source));
+    } else {
+        INC_TRY(inc_pieces_init(&bpe->pieces, json->ctx, source->vocab.members));
+        INC_TRY(inc_vocab_read(source, add_piece, bpe));
+        INC_TRY(load_unknown(bpe, source));
+        INC_TRY(load_merges(bpe, source));
+    }
     find_characters(bpe);
     return INCISE_OK;
 }
@@ -243,7 +287,7 @@ static void destroy(const struct inc_ctx *ctx, void *model)
     struct inc_bpe *bpe = model;
     if (bpe == NULL) return;
     inc_pieces_fini(&bpe->pieces);
-    inc_free(ctx, bpe->pairs);
+    if (!bpe->borrowed) inc_free(ctx, bpe->pairs);
     inc_free(ctx, bpe);
 }
 
@@ -489,4 +533,4 @@ static const struct inc_pieces *vocabulary(const void *model)
     return &((const struct inc_bpe *)model)->pieces;
 }
 
-const struct inc_model_type inc_bpe_type = {"BPE", load, destroy, encode, vocabulary};
+const struct inc_model_type inc_bpe_type = {"BPE", load, destroy, save, encode, vocabulary};

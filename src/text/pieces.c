@@ -6,6 +6,7 @@
 
 #include "base/size.h"
 
+#define MIN_BITS   4
 #define MAX_PROBES 1024 /* a half full table of honest entries needs about 50 at most */
 
 /* FNV-1a runs along a text, so that one pass gives the hash of each of its beginnings. */
@@ -16,7 +17,7 @@
 struct inc_piece {
     uint32_t tag;
     uint32_t length; /* 0: free */
-    size_t offset;
+    uint32_t offset;
     int32_t id;
 };
 
@@ -51,7 +52,7 @@ enum incise_status inc_pieces_init(struct inc_pieces *pieces, const struct inc_c
     memset(pieces, 0, sizeof *pieces);
     pieces->ctx = ctx;
     pieces->highest = -1;
-    pieces->bits = 4;
+    pieces->bits = MIN_BITS;
     while (pieces->bits < 40 && ((size_t)1 << pieces->bits) / 2 < capacity) pieces->bits++;
     size_t n = (size_t)1 << pieces->bits;
     pieces->slots = inc_alloc_zero(ctx, n, sizeof *pieces->slots);
@@ -61,9 +62,19 @@ enum incise_status inc_pieces_init(struct inc_pieces *pieces, const struct inc_c
 void inc_pieces_fini(struct inc_pieces *pieces)
 {
     if (pieces->ctx == NULL) return; /* never made */
-    inc_free(pieces->ctx, pieces->slots);
-    inc_free(pieces->ctx, pieces->bytes);
+    if (!pieces->borrowed) {
+        inc_free(pieces->ctx, pieces->slots);
+        inc_free(pieces->ctx, pieces->bytes);
+    }
     memset(pieces, 0, sizeof *pieces);
+}
+
+static void note_entry(struct inc_pieces *pieces, size_t n, int32_t id)
+{
+    pieces->count++;
+    if (id > pieces->highest) pieces->highest = id;
+    pieces->longest = inc_max_size(pieces->longest, n);
+    pieces->lengths[n / 64] |= (uint64_t)1 << n % 64;
 }
 
 enum incise_status inc_pieces_add(struct inc_pieces *pieces, const char *label, const char *piece, size_t n, int32_t id)
@@ -80,20 +91,58 @@ enum incise_status inc_pieces_add(struct inc_pieces *pieces, const char *label, 
         return inc_fail(ctx, INCISE_ERROR_DATA, "%s: token '%.*s' occurs twice (ids %d and %d)", label, (int)n, piece,
                         slot->id, id);
     size_t end;
-    if (!inc_size_add(pieces->n_bytes, n, &end)) return inc_fail_memory(ctx, SIZE_MAX, label);
+    if (!inc_size_add(pieces->n_bytes, n, &end) || end > UINT32_MAX) return inc_fail_memory(ctx, SIZE_MAX, label);
     INC_TRY(inc_grow(ctx, (void **)&pieces->bytes, &pieces->bytes_capacity, end, 1));
     memcpy(pieces->bytes + pieces->n_bytes, piece, n);
     slot->tag = (uint32_t)(state * HASH_MIX);
     slot->length = (uint32_t)n;
-    slot->offset = pieces->n_bytes;
+    slot->offset = (uint32_t)pieces->n_bytes;
     slot->id = id;
     pieces->n_bytes = end;
-    pieces->count++;
-    if (id > pieces->highest) pieces->highest = id;
-    pieces->longest = inc_max_size(pieces->longest, n);
-    pieces->lengths[n / 64] |= (uint64_t)1 << n % 64;
+    note_entry(pieces, n, id);
     return INCISE_OK;
 }
+
+/* ---- caches ------------------------------------------------------------------------------------------------------ */
+
+struct pieces_head {
+    uint64_t bits, n_bytes;
+};
+
+void inc_pieces_save(const struct inc_pieces *pieces, struct inc_buffer *buffer)
+{
+    struct pieces_head head = {pieces->bits, pieces->n_bytes};
+    inc_blob_put(buffer, &head, sizeof head);
+    inc_blob_put(buffer, pieces->slots, sizeof *pieces->slots << pieces->bits);
+    inc_blob_put(buffer, pieces->bytes, pieces->n_bytes);
+}
+
+enum incise_status inc_pieces_restore(struct inc_pieces *pieces, const struct inc_ctx *ctx, struct inc_blob *blob)
+{
+    struct pieces_head head;
+    memset(pieces, 0, sizeof *pieces);
+    pieces->ctx = ctx;
+    pieces->borrowed = true;
+    pieces->highest = -1;
+    if (!inc_blob_read(blob, &head, sizeof head) || head.bits < MIN_BITS || head.bits > 31) return INCISE_ERROR_DATA;
+    size_t n_slots = (size_t)1 << head.bits, size = n_slots * sizeof *pieces->slots;
+    pieces->bits = (unsigned)head.bits;
+    pieces->n_bytes = head.n_bytes;
+    pieces->slots = (struct inc_piece *)(uintptr_t)inc_blob_take(blob, &size);
+    pieces->bytes = (char *)(uintptr_t)inc_blob_take(blob, &pieces->n_bytes);
+    if (pieces->slots == NULL || pieces->bytes == NULL) return INCISE_ERROR_DATA;
+    for (size_t i = 0; i < n_slots; i++) {
+        const struct inc_piece *slot = &pieces->slots[i];
+        if (slot->length == 0) continue;
+        if (slot->length > INC_PIECE_MAX || slot->offset > pieces->n_bytes ||
+            slot->length > pieces->n_bytes - slot->offset || slot->id < 0 || slot->id == INT32_MAX)
+            return INCISE_ERROR_DATA;
+        note_entry(pieces, slot->length, slot->id);
+    }
+    return pieces->count <= n_slots / 2 ? INCISE_OK : INCISE_ERROR_DATA;
+}
+
+/* ---- looking up -------------------------------------------------------------------------------------------------- */
 
 bool inc_pieces_find(const struct inc_pieces *pieces, const char *piece, size_t n, int32_t *id)
 {

@@ -4,7 +4,7 @@
 #ifndef INC_TEXT_PIECES_H
 #define INC_TEXT_PIECES_H
 
-#include "base/context.h"
+#include "base/blob.h"
 
 #define INC_PIECE_MAX 512 /* bytes of the longest entry; bounds the work per position of a text */
 
@@ -12,6 +12,7 @@ struct inc_piece;
 
 struct inc_pieces {
     const struct inc_ctx *ctx;
+    bool borrowed; /* the memory is another's */
     struct inc_piece *slots; /* 2^bits, open addressing, at most half full */
     unsigned bits;
     size_t count;
@@ -26,6 +27,10 @@ struct inc_pieces {
 enum incise_status inc_pieces_init(struct inc_pieces *pieces, const struct inc_ctx *ctx, size_t capacity)
     __attribute__((warn_unused_result));
 void inc_pieces_fini(struct inc_pieces *pieces);
+/* To a cache, and from one, whose memory must stay: INCISE_ERROR_DATA, not reported, when it is not sound. */
+void inc_pieces_save(const struct inc_pieces *pieces, struct inc_buffer *buffer);
+enum incise_status inc_pieces_restore(struct inc_pieces *pieces, const struct inc_ctx *ctx, struct inc_blob *blob)
+    __attribute__((warn_unused_result));
 /* INCISE_ERROR_DATA (with `label`) for an entry that is empty, too long or there already, and when very many entries
  * share a hash, which only happens in files made for it. */
 enum incise_status inc_pieces_add(struct inc_pieces *pieces, const char *label, const char *piece, size_t n, int32_t id)

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/size.h"
 #include "text/bpe.h"
+#include "text/tokenizer_cache.h"
 #include "text/tokenizer_parts.h"
 #include "text/unicode.h"
 
@@ -87,7 +88,12 @@ void inc_tokenizer_destroy(struct inc_tokenizer *tokenizer)
     if (tokenizer->model_type != NULL) tokenizer->model_type->destroy(ctx, tokenizer->model);
     inc_free(ctx, tokenizer->prefix);
     inc_free(ctx, tokenizer->suffix);
+    inc_file_release(ctx, &tokenizer->cache);
+    struct inc_ctx *own = tokenizer->own;
     inc_free(ctx, tokenizer);
+    if (own == NULL) return;
+    const struct inc_ctx last = *own;
+    inc_free(&last, own);
 }
 
 /* `folder`/`name` in new memory. */
@@ -105,11 +111,7 @@ static enum incise_status join_path(const struct inc_ctx *ctx, const char *folde
 
 static enum incise_status load_json_file(const struct inc_ctx *ctx, const char *path, struct inc_tokenizer **tokenizer)
 {
-    struct inc_file file;
-    INC_TRY(inc_file_read(ctx, path, MAX_FILE, &file));
-    enum incise_status status = inc_tokenizer_load_json(ctx, path, file.data, file.size, tokenizer);
-    inc_file_release(ctx, &file);
-    return status;
+    return inc_tokenizer_load_cached(ctx, path, MAX_FILE, tokenizer);
 }
 
 static enum incise_status load_vocab_file(const struct inc_ctx *ctx, const char *path, struct inc_tokenizer **tokenizer)

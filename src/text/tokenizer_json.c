@@ -334,27 +334,23 @@ static enum incise_status split_document(struct inc_json_pull *pull, struct inc_
     return inc_buffer_check(rest);
 }
 
-static enum incise_status parse(struct inc_loader *l, const struct inc_ctx *ctx, const char *label, const char *text,
-                                size_t length)
+enum incise_status inc_tokenizer_split(const struct inc_ctx *ctx, const char *label, const void *text, size_t length,
+                                       struct inc_model_source *source, struct inc_buffer *rest)
 {
     const struct inc_json_span document = {text, length, text, 0};
     struct inc_json_pull pull;
-    struct inc_buffer rest;
-    inc_buffer_init(&rest, ctx);
     inc_json_pull_init(&pull, ctx, label, &document);
-    enum incise_status status = split_document(&pull, &l->source, &rest);
-    if (status == INCISE_OK) status = inc_json_parse(ctx, label, rest.data, rest.length, &l->json);
+    enum incise_status status = split_document(&pull, source, rest);
     inc_json_pull_fini(&pull);
-    inc_buffer_fini(&rest);
     return status;
 }
 
-enum incise_status inc_tokenizer_load_json(const struct inc_ctx *ctx, const char *label, const void *text,
-                                           size_t length, struct inc_tokenizer **tokenizer)
+enum incise_status inc_tokenizer_assemble(const struct inc_ctx *ctx, const char *label, const struct inc_buffer *rest,
+                                          const struct inc_model_source *source, struct inc_tokenizer **tokenizer)
 {
-    struct inc_loader l = {0};
+    struct inc_loader l = {.source = *source};
     *tokenizer = NULL;
-    INC_TRY(parse(&l, ctx, label, text, length));
+    INC_TRY(inc_json_parse(ctx, label, rest->data, rest->length, &l.json));
     enum incise_status status = inc_tokenizer_create(ctx, &l.tokenizer);
     if (status == INCISE_OK) status = load_all(&l);
     inc_json_release(&l.json);
@@ -362,5 +358,18 @@ enum incise_status inc_tokenizer_load_json(const struct inc_ctx *ctx, const char
         *tokenizer = l.tokenizer;
     else
         inc_tokenizer_destroy(l.tokenizer);
+    return status;
+}
+
+enum incise_status inc_tokenizer_load_json(const struct inc_ctx *ctx, const char *label, const void *text,
+                                           size_t length, struct inc_tokenizer **tokenizer)
+{
+    struct inc_model_source source = {0};
+    struct inc_buffer rest;
+    *tokenizer = NULL;
+    inc_buffer_init(&rest, ctx);
+    enum incise_status status = inc_tokenizer_split(ctx, label, text, length, &source, &rest);
+    if (status == INCISE_OK) status = inc_tokenizer_assemble(ctx, label, &rest, &source, tokenizer);
+    inc_buffer_fini(&rest);
     return status;
 }

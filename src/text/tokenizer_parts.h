@@ -4,6 +4,7 @@
 #ifndef INC_TEXT_TOKENIZER_PARTS_H
 #define INC_TEXT_TOKENIZER_PARTS_H
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/json_pull.h"
 #include "text/bert_normalizer.h"
@@ -42,6 +43,7 @@ struct inc_model_source {
     const struct inc_json *json;
     json_t *section;
     struct inc_json_span vocab, merges;
+    struct inc_blob *blob; /* of a cache: the model's tables; vocab and merges are not there then */
     bool byte_level; /* words are bytes that the vocabulary writes as characters (byte_level.h) */
 };
 
@@ -55,6 +57,7 @@ struct inc_model_type {
     /* Makes *model; it is destroyed by the caller also after a failure. */
     enum incise_status (*load)(const struct inc_model_source *source, void **model);
     void (*destroy)(const struct inc_ctx *ctx, void *model);
+    void (*save)(const void *model, struct inc_buffer *cache); /* its tables, which load takes from source->blob */
     inc_word_fn *encode;
     const struct inc_pieces *(*vocabulary)(const void *model);
 };
@@ -109,6 +112,8 @@ struct inc_splitter {
 
 struct inc_tokenizer {
     const struct inc_ctx *ctx;
+    struct inc_ctx *own;   /* NULL, or what ctx is, */
+    struct inc_file cache; /* and the memory of tables */
     struct inc_added_set raw, normalized;
     struct inc_normalizer normalizers[INC_MAX_STEPS];
     struct inc_splitter splitters[INC_MAX_STEPS];

@@ -95,7 +95,7 @@ static enum incise_status read_piece(struct inc_unigram *unigram, struct inc_jso
             score = parse_score(text, n_digits);
             if (!isfinite(score)) return inc_json_pull_fail(pull, "%.*s is too large", (int)n_digits, text);
         } else {
-            break;
+            return inc_json_pull_fail(pull, "token %zu is not a string and a score", unigram->n_scores);
         }
     }
     if (n_members != 2) return inc_json_pull_fail(pull, "token %zu is not a string and a score", unigram->n_scores);
@@ -132,6 +132,28 @@ static enum incise_status finish(struct inc_unigram *unigram, const struct inc_j
                     unigram->unknown);
 }
 
+static void save(const void *model, struct inc_buffer *cache)
+{
+    const struct inc_unigram *unigram = model;
+    inc_pieces_save(&unigram->pieces, cache);
+    inc_blob_put(cache, unigram->scores, unigram->n_scores * sizeof *unigram->scores);
+}
+
+static enum incise_status restore(struct inc_unigram *unigram, struct inc_blob *blob)
+{
+    size_t size = SIZE_MAX;
+    INC_TRY(inc_pieces_restore(&unigram->pieces, unigram->ctx, blob));
+    const void *scores = inc_blob_take(blob, &size);
+    if (scores == NULL || size % sizeof *unigram->scores != 0) return INCISE_ERROR_DATA;
+    unigram->n_scores = size / sizeof *unigram->scores;
+    unigram->scores = inc_alloc(unigram->ctx, size + 1);
+    if (unigram->scores == NULL) return INCISE_ERROR_MEMORY;
+    memcpy(unigram->scores, scores, size);
+    bool sound = unigram->pieces.highest < (int64_t)unigram->n_scores;
+    for (size_t i = 0; i < unigram->n_scores; i++) sound = sound && isfinite(unigram->scores[i]);
+    return sound ? INCISE_OK : INCISE_ERROR_DATA;
+}
+
 static enum incise_status load(const struct inc_model_source *source, void **model)
 {
     const struct inc_json *json = source->json;
@@ -146,6 +168,10 @@ static enum incise_status load(const struct inc_model_source *source, void **mod
     if (!json_is_null(json_object_get(source->section, "unk_id")))
         INC_TRY(inc_json_int(json, source->section, "model", "unk_id", 0, INC_MAX_TOKEN_ID, &unknown));
     unigram->unknown = (int32_t)unknown;
+    if (source->blob != NULL) {
+        INC_TRY(restore(unigram, source->blob));
+        return finish(unigram, json);
+    }
     if (source->vocab.text == NULL)
         return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: model: no 'vocab'", json->label);
     unigram->scores = inc_alloc_array(json->ctx, source->vocab.members + 1, sizeof *unigram->scores);
@@ -267,4 +293,4 @@ static const struct inc_pieces *vocabulary(const void *model)
     return &((const struct inc_unigram *)model)->pieces;
 }
 
-const struct inc_model_type inc_unigram_type = {"Unigram", load, destroy, encode, vocabulary};
+const struct inc_model_type inc_unigram_type = {"Unigram", load, destroy, save, encode, vocabulary};

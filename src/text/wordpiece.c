@@ -40,6 +40,23 @@ static enum incise_status add_piece(void *user, const char *label, const char *p
     return inc_wordpiece_add(user, label, piece, n, id);
 }
 
+static void save(const void *model, struct inc_buffer *cache)
+{
+    const struct inc_wordpiece *wordpiece = model;
+    inc_pieces_save(&wordpiece->initial, cache);
+    inc_pieces_save(&wordpiece->continuing, cache);
+}
+
+static enum incise_status restore(struct inc_wordpiece *wordpiece, struct inc_blob *blob)
+{
+    const struct inc_ctx *ctx = wordpiece->ctx;
+    inc_pieces_fini(&wordpiece->initial);
+    inc_pieces_fini(&wordpiece->continuing);
+    INC_TRY(inc_pieces_restore(&wordpiece->initial, ctx, blob));
+    INC_TRY(inc_pieces_restore(&wordpiece->continuing, ctx, blob));
+    return wordpiece->continuing.highest <= wordpiece->initial.highest ? INCISE_OK : INCISE_ERROR_DATA;
+}
+
 static enum incise_status load(const struct inc_model_source *source, void **model)
 {
     const char *unknown = "[UNK]", *prefix = "##";
@@ -52,10 +69,14 @@ static enum incise_status load(const struct inc_model_source *source, void **mod
     INC_TRY(inc_json_string(json, section, "model", "unk_token", &unknown));
     INC_TRY(inc_json_string(json, section, "model", "continuing_subword_prefix", &prefix));
     INC_TRY(inc_json_int(json, section, "model", "max_input_chars_per_word", 0, INC_WORDPIECE_MAX_CHARS, &max_chars));
-    enum incise_status status =
-        inc_wordpiece_create(json->ctx, source->vocab.members, prefix, (size_t)max_chars, &wordpiece);
+    size_t capacity = source->blob != NULL ? 0 : source->vocab.members;
+    enum incise_status status = inc_wordpiece_create(json->ctx, capacity, prefix, (size_t)max_chars, &wordpiece);
     *model = wordpiece;
     INC_TRY(status);
+    if (source->blob != NULL) {
+        INC_TRY(restore(wordpiece, source->blob));
+        return inc_wordpiece_finish(wordpiece, json->label, unknown);
+    }
     INC_TRY(inc_vocab_read(source, add_piece, wordpiece));
     return inc_wordpiece_finish(wordpiece, json->label, unknown);
 }
@@ -101,4 +122,4 @@ static const struct inc_pieces *vocabulary(const void *model)
     return &((const struct inc_wordpiece *)model)->initial;
 }
 
-const struct inc_model_type inc_wordpiece_type = {"WordPiece", load, destroy, encode, vocabulary};
+const struct inc_model_type inc_wordpiece_type = {"WordPiece", load, destroy, save, encode, vocabulary};
