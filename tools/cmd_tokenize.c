@@ -20,7 +20,8 @@ struct tokenize_options {
     }
 static const struct tool_option options_table[] = {
     OPTION("from", 0, TOOL_CHOICE, from, "auto|lines|jsonl|tsv",
-           "form of the texts: jsonl has a `text`, of tsv the first column is taken (default: by the name, else lines)"),
+           "form of the texts: jsonl has a `text`, of tsv the first column is taken (default: by the name, else "
+           "lines)"),
     OPTION("max-length", 0, TOOL_INT, max_length, "N",
            "tokens per text; longer ones are cut (default: as the tokenizer says)"),
     OPTION("no-parse-special", 0, TOOL_FLAG, no_parse_special, NULL,
@@ -80,7 +81,8 @@ static void print_name(const struct incise_token *token, bool csv)
 /* A row per token. */
 static void print_rows(const struct tokenize_job *job, const struct incise_token *tokens, size_t n)
 {
-    static const char *const heads[] = {"  text        id     start       end  token\n", "", "text,id,start,end,token\n",
+    static const char *const heads[] = {"  text        id     start       end  token\n", "",
+                                        "text,id,start,end,token\n",
                                         "| text | id | start | end | token |\n|---:|---:|---:|---:|---|\n"};
     if (job->text == 0) fputs(heads[job->format], stdout);
     for (size_t i = 0; i < n; i++) {

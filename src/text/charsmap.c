@@ -93,8 +93,9 @@ static enum incise_status check_leaf(const struct inc_charsmap *map, const char 
     if (value < map->n_strings && ((unsigned char)map->strings[value] & 0xc0) != 0x80 &&
         strnlen(map->strings + value, MAX_STRING + 1) <= MAX_STRING)
         return INCISE_OK;
-    return inc_fail(map->ctx, INCISE_ERROR_DATA, "%s: precompiled_charsmap: unit %zu leads to no string of at most %d bytes",
-                    label, index, MAX_STRING);
+    return inc_fail(map->ctx, INCISE_ERROR_DATA,
+                    "%s: precompiled_charsmap: unit %zu leads to no string of at most %d bytes", label, index,
+                    MAX_STRING);
 }
 
 static enum incise_status take_apart(struct inc_charsmap *map, const char *label, const unsigned char *bytes, size_t n)

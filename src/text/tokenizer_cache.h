@@ -22,7 +22,8 @@ enum incise_status inc_tokenizer_load_cached(const struct inc_ctx *ctx, const ch
 enum incise_status inc_cache_write(const struct inc_ctx *ctx, const char *label, const void *json, size_t length,
                                    const struct inc_cache_key *key, struct inc_buffer *cache,
                                    struct inc_tokenizer **tokenizer) __attribute__((warn_unused_result));
-/* Takes over the memory of `file`, also when it fails: INCISE_ERROR_DATA, not reported, for whatever is wrong with it. */
+/* Takes over the memory of `file`, also when it fails: INCISE_ERROR_DATA, not reported, for whatever is wrong with
+ * it. */
 enum incise_status inc_cache_read(const struct inc_ctx *ctx, const char *label, struct inc_file *file,
                                   const struct inc_cache_key *key, struct inc_tokenizer **tokenizer)
     __attribute__((warn_unused_result));

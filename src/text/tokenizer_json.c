@@ -184,7 +184,8 @@ static enum incise_status load_template(struct inc_loader *l, json_t *section)
     size_t i;
     INC_TRY(inc_json_only(&l->json, section, "post_processor", "type single pair special_tokens"));
     if (has_specials(l)) return inc_unsupported(l, "post_processor", "sequence of templates");
-    if (!json_is_array(single)) return inc_unsupported(l, "post_processor", "TemplateProcessing without a list 'single'");
+    if (!json_is_array(single))
+        return inc_unsupported(l, "post_processor", "TemplateProcessing without a list 'single'");
     json_array_foreach(single, i, item) INC_TRY(load_template_item(l, section, item, &suffix));
     return suffix ? INCISE_OK : inc_unsupported(l, "post_processor", "template without a sequence");
 }

@@ -6,7 +6,8 @@
 #include "fuzz/fuzz.h"
 #include "text/tokenizer_cache.h"
 
-static const char text[] = "The a\xcc\x81 b<s>  \xe4\xb8\xad\xf0\x9f\x99\x82 abcabcabcabcabcabcabcabcabcabcabcabcabc \xe2\x96\x81x\n";
+static const char text[] = "The a\xcc\x81 b<s>  \xe4\xb8\xad\xf0\x9f\x99\x82 abcabcabcabcabcabcabcabcabcabcabc"
+                           "abcabc \xe2\x96\x81x\n";
 
 static void encode(const struct inc_ctx *ctx, const struct inc_tokenizer *tokenizer)
 {

@@ -49,7 +49,8 @@ static enum incise_status load_text(const char *json, size_t n, struct inc_token
 
 static enum incise_status load(const struct document *d, struct inc_tokenizer **tokenizer)
 {
-    size_t n = strlen(d->added) + strlen(d->normalizer) + strlen(d->splitter) + strlen(d->post) + strlen(d->model) + 200;
+    size_t n = 200 + strlen(d->added) + strlen(d->normalizer) + strlen(d->splitter) + strlen(d->post) +
+               strlen(d->model);
     char *json = malloc(n);
     assert_non_null(json);
     int length = snprintf(json, n,
@@ -163,13 +164,15 @@ static void test_steps(void **state)
     static const struct {
         const char *normalizer, *splitter, *post, *error;
     } cases[] = {
-        {"{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Sequence\",\"normalizers\":[]}]}", NULL, NULL, "'Sequence'"},
+        {"{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Sequence\",\"normalizers\":[]}]}", NULL, NULL,
+         "'Sequence'"},
         {"{\"type\":\"NFC\",\"x\":1}", NULL, NULL, "'x' is not supported"},
         {"{\"type\":7}", NULL, NULL, "type"},
         {"{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"(a|b)*\"},\"content\":\"\"}", NULL, NULL,
          "regular expression '(a|b)*'"},
         {"{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"\\\\\"},\"content\":\"\"}", NULL, NULL, "regular expression"},
-        {"{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a{2,3}\"},\"content\":\"\"}", NULL, NULL, "regular expression"},
+        {"{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a{2,3}\"},\"content\":\"\"}", NULL, NULL,
+         "regular expression"},
         {NULL, "{\"type\":\"Metaspace\",\"replacement\":\"ab\"}", NULL, "replacement 'ab'"},
         {NULL, "{\"type\":\"Metaspace\",\"replacement\":\"\"}", NULL, "replacement ''"},
         {NULL, "{\"type\":\"Metaspace\",\"prepend_scheme\":\"last\"}", NULL, "prepend_scheme 'last'"},
@@ -185,7 +188,8 @@ static void test_steps(void **state)
         {"{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"\"}", NULL, NULL, "no double array"},
         /* 4 bytes of units that are not there; 4 units that lead to themselves, to a leaf behind the end */
         {"{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"BAAAAA==\"}", NULL, NULL, "no double array"},
-        {"{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"CAAAAAAAAAABAQAAQUEA\"}", NULL, NULL, "leads to no string"},
+        {"{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"CAAAAAAAAAABAQAAQUEA\"}", NULL, NULL,
+         "leads to no string"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

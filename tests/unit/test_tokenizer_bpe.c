@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* BPE and Unigram tokenizers: ids recorded from Hugging Face (scripts/make_tokenizer_fixtures.py), hostile files and texts. */
+/* BPE and Unigram tokenizers: ids and spans recorded from Hugging Face (scripts/make_tokenizer_fixtures.py), hostile
+ * files and texts. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
