@@ -17,7 +17,8 @@ static void bench_heads(struct bench *bench, enum incise_isa isa, size_t n, unsi
     float *x = bench_random_floats(bench, n * q, 4), *k = bench_random_floats(bench, n * kv, 5);
     float *v = bench_random_floats(bench, n * kv, 6), *out = bench_random_floats(bench, n * q, 7);
     void *scratch = bench_alloc(bench, inc_attention_scratch(heads, kv_heads, head_dim), 1);
-    double *rate = bench_alloc(bench, bench->rounds, sizeof *rate), *share = bench_alloc(bench, bench->rounds, sizeof *share);
+    double *rate = bench_alloc(bench, bench->rounds, sizeof *rate);
+    double *share = bench_alloc(bench, bench->rounds, sizeof *share);
     const struct inc_attention_args args = {.n = n, .q = x, .k = k, .v = v, .ldq = q, .ldk = kv, .ldv = kv, .out = out,
                                             .ldo = q, .heads = heads, .kv_heads = kv_heads, .head_dim = head_dim,
                                             .scale = 0.125f};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Matrix products of one thread. Every round times every row of a table once, each beside a measurement of the peak of its
- * own, so that shares of the peak and ratios hold on a machine whose speed changes while they are taken. Rates count
- * skipped zeros as work. */
+/* Matrix products of one thread. Every round times every row of a table once, each beside a measurement of the peak
+ * of its own, so that shares of the peak and ratios hold on a machine whose speed changes while they are taken.
+ * Rates count skipped zeros as work. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,8 @@
 #include "base/size.h"
 #include "bench_gemm.h"
 
-#define STREAM_BYTES ((size_t)64 << 20) /* weights that a small M reads: many layers, as a model has, no cache's share */
+#define STREAM_BYTES ((size_t)64 << 20)  /* of weights that a small M reads: many layers, as a model has */
+#define READ_BYTES   ((size_t)512 << 20) /* of the bandwidth's measurement: memory, as the weights of all rows */
 #define SMALL_M      8
 #define MAX_PATTERNS 16
 #define MAX_ROWS     128
@@ -85,7 +86,7 @@ static double time_product(const struct row *row, const struct bench_input *inpu
     const double start = bench_seconds();
     double now;
     do {
-        for (size_t i = 0; i < row->n_copies; i++) row->family->run(row->index, &row->copies[i], input);
+        for (size_t i = 0; i < row->n_copies; i++) row->family->run(row->family, row->index, &row->copies[i], input);
         n += row->n_copies;
         now = bench_seconds();
     } while (now - start < SLOT_SECONDS);
@@ -196,11 +197,11 @@ static void print_limits(struct bench *bench)
     printf("peaks of one thread, 1e9 operations/s:");
     for (enum bench_peak p = 0; p < BENCH_N_PEAKS; p++)
         if (rates[p] > 0) printf("  %s %.0f", bench_peak_names[p], rates[p]);
-    void *memory = bench_alloc(bench, STREAM_BYTES, 1);
+    void *memory = bench_alloc(bench, READ_BYTES, 1);
     double best = 0;
-    memset(memory, 1, STREAM_BYTES);
-    for (int round = 0; round < 5; round++) best = fmax(best, bench_read_rate(memory, STREAM_BYTES));
-    printf("\nreading %zu MiB: %.1f GB/s\n", STREAM_BYTES >> 20, best);
+    memset(memory, 1, READ_BYTES);
+    for (int round = 0; round < 5; round++) best = fmax(best, bench_read_rate(memory, READ_BYTES));
+    printf("\nreading %zu MiB: %.1f GB/s\n", READ_BYTES >> 20, best);
     inc_free(&bench->ctx, memory);
 }
 

@@ -36,12 +36,14 @@ struct bench_family {
     const char *name;
     unsigned narrowest; /* block width, in inputs, that masks are made of: 1 or 4 */
     bool masks;         /* whether zeros can pay */
+    unsigned bits;      /* of a stored weight */
     unsigned group;     /* inputs per scale of a weight, 0: all */
     /* False beyond the last. */
     bool (*kernel)(size_t index, struct bench_kernel *kernel);
     void (*pack)(struct bench *bench, const struct bench_family *family, size_t kernel,
                  const struct bench_weights *weights, struct bench_packed *packed);
-    void (*run)(size_t kernel, const struct bench_packed *packed, const struct bench_input *input);
+    void (*run)(const struct bench_family *family, size_t kernel, const struct bench_packed *packed,
+                const struct bench_input *input);
     void (*release)(struct bench *bench, struct bench_packed *packed);
 };
 

@@ -58,7 +58,8 @@ bool bench_wants(const struct bench *bench, const char *family)
 static int usage(FILE *to)
 {
     fputs("usage: bench_kernels [-m 1,4096] [-s 768x768,768x1152] [-i avx2] [-r ROUNDS] [-p] [FAMILY...]\n"
-          "Rates of single kernels on one thread: families f32 i8 (products), attention, rows, and the libraries\n"
+          "Rates of single kernels on one thread: families f32 i8 i8-g32 i8-g128 i4-g32 i4-g64 i4-g128\n"
+          "(products; -gN: a scale per N inputs), attention, rows, and the libraries\n"
           "that were found when this was built; all of them without FAMILY.\n"
           "  -m  rows of the input\n"
           "  -s  weights, outputs x inputs\n"

@@ -52,7 +52,8 @@ const char *const bench_peak_names[] = {"FMA 256", "FMA 512", "8-bit products 25
 
 enum incise_isa bench_peak_isa(enum bench_peak peak)
 {
-    return peak == BENCH_PEAK_DOT_512 ? INCISE_ISA_VNNI : peak == BENCH_PEAK_FMA_512 ? INCISE_ISA_AVX512 : INCISE_ISA_AVX2;
+    if (peak == BENCH_PEAK_DOT_512) return INCISE_ISA_VNNI;
+    return peak == BENCH_PEAK_FMA_512 ? INCISE_ISA_AVX512 : INCISE_ISA_AVX2;
 }
 
 double bench_peak(enum bench_peak peak)

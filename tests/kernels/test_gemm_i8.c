@@ -247,7 +247,7 @@ static void test_density(void **unused)
         assert_true(weights.density == 4.0 * 32 / 64 / 16);
         assert_int_equal(weights.strips[weights.n_strips - 1].n_quads, 0);
         assert_int_equal(weights.strips[0].n_quads, 4);
-        assert_int_equal(weights.strips[0].k[0], 16);
+        assert_int_equal(weights.strips[0].k[0], 4);
         inc_gemm_i8_release(test_ctx(), &weights);
         matrix.w[16] = 65;
         pack_ok(kernel, NULL, &matrix, &weights);
@@ -261,7 +261,7 @@ static void test_longest_rows(void **unused)
 {
     (void)unused;
     uint64_t state = test_seed();
-    struct matrix matrix = make_matrix(2, INC_GEMM_I8_MAX_K, &state);
+    struct matrix matrix = make_matrix(2, INC_QUADS_MAX_K, &state);
     for (size_t i = 0; i < matrix.n * matrix.k; i++) matrix.w[i] = (int16_t)(i < matrix.k ? -128 : 127);
     for (int fill = 0; fill <= 255; fill += 255)
         check_all(&matrix, &(struct shape){.m = 2, .fill = fill, .a_zero = 255 - fill, .bias = true}, &state);
@@ -286,7 +286,7 @@ static enum incise_status pack_status(size_t n, size_t k, int16_t value)
 static void test_refusals(void **unused)
 {
     (void)unused;
-    assert_int_equal(pack_status(1, INC_GEMM_I8_MAX_K + 1, 1), INCISE_ERROR_DATA);
+    assert_int_equal(pack_status(1, INC_QUADS_MAX_K + 1, 1), INCISE_ERROR_DATA);
     assert_non_null(strstr(test_last_error(), "65537"));
     assert_int_equal(pack_status(1, 4, 256), INCISE_ERROR_DATA);
     assert_int_equal(pack_status(1, 4, -256), INCISE_ERROR_DATA);

@@ -8,7 +8,7 @@
 static bool cpu_supports(const struct inc_device *device, const struct inc_step *step, const struct inc_slot *slot)
 {
     (void)device;
-    if (step->op == INC_OP_LINEAR) return !slot->integer || slot->weight.in <= (int64_t)INC_GEMM_I8_MAX_K;
+    if (step->op == INC_OP_LINEAR) return !slot->integer || slot->weight.in <= (int64_t)INC_QUADS_MAX_K;
     return true;
 }
 

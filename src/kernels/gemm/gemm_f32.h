@@ -18,8 +18,8 @@ struct inc_gemm_f32_strip {
     uint32_t n_steps;
 };
 
-/* Outputs 0..n-1 of consecutive strips (one strip where n <= nr) for m rows: c[i*ldc + j] for i < m, j < n. bias holds n
- * values or is NULL. A and C are row-major with lda, ldc in elements, need no alignment, and must not overlap. */
+/* Outputs 0..n-1 of consecutive strips (one strip where n <= nr) for m rows: c[i*ldc + j] for i < m, j < n. bias holds
+ * n values or is NULL. A and C are row-major with lda, ldc in elements, need no alignment, and must not overlap. */
 typedef void inc_gemm_f32_run_fn(size_t m, size_t n, const struct inc_gemm_f32_strip *strips, const float *a,
                                  size_t lda, const float *bias, float *c, size_t ldc);
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gemm_f32 written once on the vf vocabulary. A kernel file includes a simd header, defines TILE_MR (6 or 12) and includes
- * this: it gets run_strips. A tile is `rows` rows by two vectors of outputs. */
+/* gemm_f32 written once on the vf vocabulary. A kernel file includes a simd header, defines TILE_MR (6 or 12) and
+ * includes this: it gets run_strips. A tile is `rows` rows by two vectors of outputs. */
 #ifndef INC_KERNELS_GEMM_F32_TILE_H
 #define INC_KERNELS_GEMM_F32_TILE_H
 
 #include "base/size.h"
+#include "kernels/gemm/gemm_ahead.h"
 #include "kernels/gemm/gemm_f32.h"
 #include "kernels/unroll.h"
 
@@ -16,16 +17,21 @@
 struct strip_job {
     const struct inc_gemm_f32_strip *strip;
     size_t lda, ldc, n;
+    uintptr_t ahead; /* gemm_ahead.h */
     const float *bias;
 };
 
 /* sum += a[i * lda] * w for all rows: one k-step. */
 static inline __attribute__((always_inline)) void add_step(const size_t rows, vf sum[TILE_MR][2], const float *w,
-                                                           const float *a, size_t lda)
+                                                           uintptr_t ahead, const float *a, size_t lda)
 {
     const vf w0 = vf_load(w), w1 = vf_load(w + VF_LANES);
     __builtin_prefetch(w + TILE_PREFETCH * TILE_NR); /* behind the end it is harmless */
-    if (VF_LANES > 8) __builtin_prefetch(w + TILE_PREFETCH * TILE_NR + VF_LANES);
+    inc_fetch_ahead(rows, TILE_MR, w, ahead);
+    if (VF_LANES > 8) {
+        __builtin_prefetch(w + TILE_PREFETCH * TILE_NR + VF_LANES);
+        inc_fetch_ahead(rows, TILE_MR, w + VF_LANES, ahead);
+    }
     INC_UNROLL
     for (size_t i = 0; i < rows; i++) {
         const vf x = vf_set1(a[i % 3 * lda]);
@@ -77,11 +83,12 @@ static inline __attribute__((always_inline)) void run_tile(const size_t rows, co
         if (VF_LANES > 8) __builtin_prefetch(c + i * job->ldc + VF_LANES, 1);
     }
     const size_t lda = job->lda;
+    const uintptr_t ahead = job->ahead;
     const float *w = job->strip->w, *const end = w + (size_t)job->strip->n_steps * TILE_NR;
     if (job->strip->k) {
-        for (const uint32_t *k = job->strip->k; w < end; w += TILE_NR) add_step(rows, sum, w, a + *k++, lda);
+        for (const uint32_t *k = job->strip->k; w < end; w += TILE_NR) add_step(rows, sum, w, ahead, a + *k++, lda);
     } else {
-        for (; w < end; w += TILE_NR) add_step(rows, sum, w, a++, lda);
+        for (; w < end; w += TILE_NR) add_step(rows, sum, w, ahead, a++, lda);
     }
     store_sums(rows, sum, job, c);
 }
@@ -115,7 +122,9 @@ static void run_strips(size_t m, size_t n, const struct inc_gemm_f32_strip *stri
             job.strip = &strips[first / TILE_NR];
             job.n = inc_min_size(TILE_NR, n - first);
             job.bias = bias ? bias + first : NULL;
+            const uintptr_t ahead = n - first > TILE_NR ? inc_ahead_of(job.strip->w, job.strip[1].w) : 0;
             for (size_t t = 0; t < n_tiles; t++) {
+                job.ahead = t + 1 == n_tiles ? ahead : 0;
                 /* Tiles of nearly equal height: 13 rows are 7 + 6, not 12 + 1. */
                 const size_t begin = top + height * t / n_tiles, end = top + height * (t + 1) / n_tiles;
                 tiles[end - begin](&job, a + begin * lda, c + begin * ldc + first);

@@ -27,8 +27,6 @@ const struct inc_gemm_i8_kernel *inc_gemm_i8_select(enum incise_isa isa)
     return best;
 }
 
-enum row_fault { ROW_FINE, ROW_RANGE, ROW_OVERFLOW };
-
 struct pack {
     const struct inc_ctx *ctx;
     const struct inc_gemm_i8_kernel *kernel;
@@ -37,83 +35,9 @@ struct pack {
     void *arg;
     size_t stride;    /* k rounded up to whole quads */
     int16_t *scratch; /* per worker: [nr][stride] */
-    unsigned char *faults; /* per strip: enum row_fault */
+    unsigned char *faults; /* per strip: enum inc_quads_fault */
+    struct inc_quads quads;
 };
-
-/* What one stored weight may hold of `rest`: bounded by s8 and what is left of the pair's limits, which it uses up. */
-static int take_part(int rest, int *positive, int *negative)
-{
-    if (rest >= 0) {
-        const int part = rest < 127 ? rest : 127;
-        const int taken = part < *positive ? part : *positive;
-        *positive -= taken;
-        return taken;
-    }
-    const int part = rest > -128 ? -rest : 128;
-    const int taken = part < *negative ? part : *negative;
-    *negative -= taken;
-    return -taken;
-}
-
-/* Moves as much of a quad of nr outputs as one stored quad may hold from `rest` to `part`, both [nr][4]. False when the
- * quad is all zero, and done. */
-static bool split_quad(const struct inc_gemm_i8_kernel *kernel, int16_t *rest, int8_t *part)
-{
-    int any = 0;
-    for (size_t pair = 0; pair < kernel->nr * 4; pair += 2) {
-        int positive = kernel->pair_limit, negative = kernel->pair_limit;
-        for (size_t i = pair; i < pair + 2; i++) {
-            any |= rest[i];
-            const int taken = take_part(rest[i], &positive, &negative);
-            part[i] = (int8_t)taken;
-            rest[i] = (int16_t)(rest[i] - taken);
-        }
-    }
-    return any != 0;
-}
-
-static void load_quad(const struct pack *pack, const int16_t *rows, size_t k, int16_t *quad)
-{
-    for (size_t j = 0; j < pack->kernel->nr; j++) memcpy(quad + 4 * j, rows + j * pack->stride + k, 4 * sizeof *quad);
-}
-
-static size_t count_quads(const struct pack *pack, const int16_t *rows)
-{
-    int16_t rest[INC_GEMM_I8_MAX_NR * 4];
-    int8_t part[INC_GEMM_I8_MAX_NR * 4];
-    size_t n_quads = 0;
-    for (size_t k = 0; k < pack->stride; k += 4) {
-        load_quad(pack, rows, k, rest);
-        while (split_quad(pack->kernel, rest, part)) n_quads++;
-    }
-    return n_quads;
-}
-
-static void write_quads(const struct pack *pack, const int16_t *rows, int8_t *w, uint32_t *offset)
-{
-    int16_t rest[INC_GEMM_I8_MAX_NR * 4];
-    int8_t part[INC_GEMM_I8_MAX_NR * 4];
-    const size_t quad_bytes = pack->kernel->nr * 4;
-    for (size_t k = 0; k < pack->stride; k += 4) {
-        load_quad(pack, rows, k, rest);
-        while (split_quad(pack->kernel, rest, part)) {
-            memcpy(w, part, quad_bytes);
-            w += quad_bytes;
-            *offset++ = (uint32_t)k;
-        }
-    }
-}
-
-/* See gemm_i8.h, "No overflow". k <= INC_GEMM_I8_MAX_K keeps `size` in range whatever the values are. */
-static enum row_fault check_row(const int16_t *row, size_t k)
-{
-    uint64_t size = 0;
-    for (size_t i = 0; i < k; i++) {
-        if (row[i] < -255 || row[i] > 255) return ROW_RANGE;
-        size += (uint64_t)(row[i] < 0 ? -row[i] : row[i]);
-    }
-    return size * 255 <= INT32_MAX ? ROW_FINE : ROW_OVERFLOW;
-}
 
 static int32_t sum_row(const int16_t *row, size_t k)
 {
@@ -122,10 +46,10 @@ static int32_t sum_row(const int16_t *row, size_t k)
     return sum;
 }
 
-/* Bytes of a strip: the weights, the sums, the offsets. Below 2^25, as k <= INC_GEMM_I8_MAX_K. */
+/* Bytes of a strip: the weights, the sums, the numbers of the quads. Below 2^25, as k <= INC_QUADS_MAX_K. */
 static size_t strip_bytes(size_t nr, size_t n_quads)
 {
-    return n_quads * nr * 4 + nr * sizeof(int32_t) + n_quads * sizeof(uint32_t);
+    return n_quads * nr * 4 + nr * sizeof(int32_t) + n_quads * sizeof(uint16_t);
 }
 
 /* A strip that could not be allocated, or has a fault, is left with w == NULL. */
@@ -139,28 +63,28 @@ static void pack_strip(void *arg, size_t s, unsigned worker)
     for (size_t j = 0; j < n; j++) {
         int16_t *row = rows + j * pack->stride;
         pack->row(pack->arg, s * nr + j, row);
-        const enum row_fault fault = check_row(row, k);
+        const enum inc_quads_fault fault = inc_quads_check_row(row, k);
         pack->faults[s] = (unsigned char)fault;
-        if (fault != ROW_FINE) return;
+        if (fault != INC_QUADS_FINE) return;
     }
-    const size_t n_quads = count_quads(pack, rows);
+    const size_t n_quads = inc_quads_store(&pack->quads, rows, pack->stride, 0, pack->stride, NULL, NULL);
     int8_t *w = inc_alloc(pack->ctx, strip_bytes(nr, n_quads));
     if (!w) return;
     int32_t *sums = (int32_t *)(void *)(w + n_quads * nr * 4);
-    uint32_t *offsets = (uint32_t *)(void *)(sums + nr);
+    uint16_t *index = (uint16_t *)(void *)(sums + nr);
     for (size_t j = 0; j < nr; j++) sums[j] = sum_row(rows + j * pack->stride, k);
-    write_quads(pack, rows, w, offsets);
+    inc_quads_store(&pack->quads, rows, pack->stride, 0, pack->stride, w, index);
     pack->weights->strips[s] =
-        (struct inc_gemm_i8_strip){.w = w, .sums = sums, .k = offsets, .n_quads = (uint32_t)n_quads};
+        (struct inc_gemm_i8_strip){.w = w, .sums = sums, .k = index, .n_quads = (uint32_t)n_quads};
 }
 
 static enum incise_status check_strips(const struct pack *pack)
 {
     const size_t k = pack->weights->k;
     for (size_t s = 0; s < pack->weights->n_strips; s++) {
-        if (pack->faults[s] == ROW_RANGE)
+        if (pack->faults[s] == INC_QUADS_RANGE)
             return inc_fail(pack->ctx, INCISE_ERROR_DATA, "a weight minus its zero point lies outside [-255, 255]");
-        if (pack->faults[s] == ROW_OVERFLOW)
+        if (pack->faults[s] == INC_QUADS_OVERFLOW)
             return inc_fail(pack->ctx, INCISE_ERROR_DATA,
                             "a row of %zu integer weights is too large for sums of 32 bits", k);
     }
@@ -188,12 +112,12 @@ enum incise_status inc_gemm_i8_pack(const struct inc_ctx *ctx, struct inc_pool *
 {
     const size_t nr = kernel->nr, n_strips = n / nr + (n % nr != 0), workers = pool ? inc_pool_threads(pool) : 1;
     *out = (struct inc_gemm_i8_weights){.n = n, .k = k, .nr = kernel->nr, .n_strips = n_strips};
-    if (k > INC_GEMM_I8_MAX_K) {
+    if (k > INC_QUADS_MAX_K) {
         return inc_fail(ctx, INCISE_ERROR_DATA, "integer weights of %zu inputs; at most %u are supported", k,
-                        INC_GEMM_I8_MAX_K);
+                        INC_QUADS_MAX_K);
     }
     struct pack pack = {.ctx = ctx, .kernel = kernel, .weights = out, .row = row, .arg = arg,
-                        .stride = inc_round_up(k, 4)};
+                        .stride = inc_round_up(k, 4), .quads = {kernel->nr, -128, 127, kernel->pair_limit}};
     enum incise_status status;
     out->strips = inc_alloc_zero(ctx, n_strips, sizeof *out->strips);
     out->w_scale = inc_alloc_array(ctx, n, sizeof *out->w_scale);

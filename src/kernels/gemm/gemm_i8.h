@@ -4,31 +4,20 @@
  * The sum is exact, so integers and float bits are the same on every instruction set, for every tile, dense or sparse.
  *
  * Weights are integers in [-255, 255] (quantized value minus zero point; 0 = pruned), packed once per kernel into
- * strips of nr outputs. A strip is the list of its k-quads (4 consecutive k) that are not all zero, in rising order of
- * k: any pattern of zeros that empties whole quads is skipped, nothing needs to be declared.
- *
- * Exactness by splitting. A packed weight is s8, and a kernel that multiplies with vpmaddubsw also needs, for each
- * pair (k, k + 1) of an output, positive weights that sum up to 128 at most and negative ones to -128 at least: 255
- * times that fits s16, so nothing saturates. What exceeds either goes into further quads with the same k
- * (w = w' + w''), which the list simply repeats; sum_k a * w is the same. Usual weights need few of them; the worst
- * case of s8 weights doubles a strip's quads, of [-255, 255] quadruples them.
- *
- * No overflow: 255 * sum_k |w[n][k]| <= INT32_MAX is checked for each row when packing (s8 weights with k <= 65536
- * always pass), which bounds every partial sum, a_zero * sum_k w, and their difference. */
+ * strips of nr outputs. A strip is the list of its quads (gemm_quads.h) in rising order of k: any pattern of zeros that
+ * empties whole quads is skipped, nothing needs to be declared; s8 weights with k <= 65536 always can be packed. */
 #ifndef INC_KERNELS_GEMM_I8_H
 #define INC_KERNELS_GEMM_I8_H
 
 #include "base/context.h"
+#include "kernels/gemm/gemm_quads.h"
 
 struct inc_pool;
-
-#define INC_GEMM_I8_MAX_K 65536u
-#define INC_GEMM_I8_MAX_NR 32u
 
 struct inc_gemm_i8_strip {
     const int8_t *w;     /* [n_quads][nr][4], 64-byte aligned; outputs beyond n are 0 */
     const int32_t *sums; /* [nr] sum of an output's weights */
-    const uint32_t *k;   /* [n_quads] byte offset of each quad in a row of A: a multiple of 4, non-decreasing */
+    const uint16_t *k;   /* [n_quads] number of each quad, k / 4, non-decreasing */
     uint32_t n_quads;    /* 0 when all weights are 0 */
 };
 
@@ -72,7 +61,7 @@ struct inc_gemm_i8_weights {
 typedef void inc_weight_row_i16_fn(void *arg, size_t row, int16_t *out);
 
 /* Packs W[n, k] for `kernel`, strips in parallel on `pool` (may be NULL). w_scale: [n], copied. INCISE_ERROR_DATA for k
- * above INC_GEMM_I8_MAX_K, a weight outside [-255, 255], or a row that could overflow. Release *out with
+ * above INC_QUADS_MAX_K, a weight outside [-255, 255], or a row that could overflow. Release *out with
  * inc_gemm_i8_release; after a failure it needs none. */
 enum incise_status inc_gemm_i8_pack(const struct inc_ctx *ctx, struct inc_pool *pool,
                                     const struct inc_gemm_i8_kernel *kernel, size_t n, size_t k,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "kernels/gemm/gemm_ahead.h"
 #include "kernels/gemm/gemm_i8.h"
 #include "kernels/unroll.h"
 
@@ -21,6 +22,7 @@ enum { MR = 10, NR = 8 };
 struct strip_job {
     const struct inc_gemm_i8_strip *strip;
     size_t lda, ldc;
+    uintptr_t ahead; /* gemm_ahead.h */
     __m256i zero; /* a_zero * sums */
     __m256 w_scale, bias;
     __m256i mask;
@@ -45,10 +47,11 @@ static inline __attribute__((always_inline)) void run_tile(const size_t rows, co
     }
     const size_t lda = job->lda;
     const int8_t *w = job->strip->w;
-    const uint32_t *k = job->strip->k;
-    for (const uint32_t *end = k + job->strip->n_quads; k < end; k++, w += NR * 4) {
+    const uint16_t *k = job->strip->k;
+    for (const uint16_t *end = k + job->strip->n_quads; k < end; k++, w += NR * 4) {
         const __m256i quad = _mm256_load_si256((const __m256i *)(const void *)w);
-        const uint8_t *row = a + *k;
+        inc_fetch_ahead(rows, MR, w, job->ahead);
+        const uint8_t *row = a + (size_t)*k * 4;
         INC_UNROLL
         for (size_t i = 0; i < rows; i++) {
             __m256i x = broadcast_quad(row + i % 3 * lda);
@@ -110,8 +113,11 @@ void inc_gemm_i8_run_avx2(size_t m, size_t n, const struct inc_gemm_i8_strip *st
         const size_t height = inc_min_size(slab, m - top);
         const size_t n_tiles = (height + MR - 1) / MR;
         for (size_t first = 0; first < n; first += NR) {
-            begin_strip(&job, &strips[first / NR], n - first, a_zero, w_scale + first, bias ? bias + first : NULL);
+            const struct inc_gemm_i8_strip *strip = &strips[first / NR];
+            begin_strip(&job, strip, n - first, a_zero, w_scale + first, bias ? bias + first : NULL);
+            const uintptr_t ahead = n - first > NR ? inc_ahead_of(strip->w, strip[1].w) : 0;
             for (size_t t = 0; t < n_tiles; t++) {
+                job.ahead = t + 1 == n_tiles ? ahead : 0;
                 /* Tiles of nearly equal height: 11 rows are 6 + 5, not 10 + 1. */
                 const size_t begin = top + height * t / n_tiles;
                 const size_t end = top + height * (t + 1) / n_tiles;

@@ -11,7 +11,7 @@ static void dot_strip(const struct inc_gemm_i8_strip *strip, const uint8_t *a, i
 {
     memset(sum, 0, NR * sizeof *sum);
     for (size_t q = 0; q < strip->n_quads; q++) {
-        const uint8_t *x = a + strip->k[q];
+        const uint8_t *x = a + (size_t)strip->k[q] * 4;
         const int8_t *w = strip->w + q * NR * 4;
         for (size_t j = 0; j < NR; j++, w += 4) sum[j] += x[0] * w[0] + x[1] * w[1] + x[2] * w[2] + x[3] * w[3];
     }

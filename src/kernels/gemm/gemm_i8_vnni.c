@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "kernels/gemm/gemm_ahead.h"
 #include "kernels/gemm/gemm_i8.h"
 #include "kernels/unroll.h"
 
@@ -16,6 +17,7 @@ enum { MR = 12, NR = 32 };
 struct strip_job {
     const struct inc_gemm_i8_strip *strip;
     size_t lda, ldc;
+    uintptr_t ahead; /* gemm_ahead.h */
     __m512i zero[2]; /* a_zero * sums */
     __m512 w_scale[2], bias[2];
     __mmask16 mask[2];
@@ -40,11 +42,13 @@ static inline __attribute__((always_inline)) void run_tile(const size_t rows, co
     }
     const size_t lda = job->lda;
     const int8_t *w = job->strip->w;
-    const uint32_t *k = job->strip->k;
-    for (const uint32_t *end = k + job->strip->n_quads; k < end; k++, w += NR * 4) {
+    const uint16_t *k = job->strip->k;
+    for (const uint16_t *end = k + job->strip->n_quads; k < end; k++, w += NR * 4) {
         const __m512i w0 = _mm512_load_si512(w);
         const __m512i w1 = _mm512_load_si512(w + 64);
-        const uint8_t *row = a + *k;
+        inc_fetch_ahead(rows, MR, w, job->ahead);
+        inc_fetch_ahead(rows, MR, w + 64, job->ahead);
+        const uint8_t *row = a + (size_t)*k * 4;
         INC_UNROLL
         for (size_t i = 0; i < rows; i++) {
             const __m512i x = broadcast_quad(row + i % 3 * lda);
@@ -112,8 +116,11 @@ void inc_gemm_i8_run_vnni(size_t m, size_t n, const struct inc_gemm_i8_strip *st
         const size_t height = inc_min_size(slab, m - top);
         const size_t n_tiles = (height + MR - 1) / MR;
         for (size_t first = 0; first < n; first += NR) {
-            begin_strip(&job, &strips[first / NR], n - first, a_zero, w_scale + first, bias ? bias + first : NULL);
+            const struct inc_gemm_i8_strip *strip = &strips[first / NR];
+            begin_strip(&job, strip, n - first, a_zero, w_scale + first, bias ? bias + first : NULL);
+            const uintptr_t ahead = n - first > NR ? inc_ahead_of(strip->w, strip[1].w) : 0;
             for (size_t t = 0; t < n_tiles; t++) {
+                job.ahead = t + 1 == n_tiles ? ahead : 0;
                 /* Tiles of nearly equal height: 13 rows are 7 + 6, not 12 + 1. */
                 const size_t begin = top + height * t / n_tiles;
                 const size_t end = top + height * (t + 1) / n_tiles;

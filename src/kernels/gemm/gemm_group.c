@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/gemm/gemm_group.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "base/threads.h"
+
+static const struct inc_gemm_group_kernel kernels[] = {
+#define INC_GEMM_GROUP(width, name, isa, bits, mr, nr, pair_limit, step) \
+    {#name, isa, bits, mr, nr, pair_limit, step, inc_gemm_group_run_##width##_##name},
+#include "kernels/gemm/gemm_group.def"
+#undef INC_GEMM_GROUP
+};
+
+const struct inc_gemm_group_kernel *inc_gemm_group_kernels(size_t *n)
+{
+    *n = sizeof kernels / sizeof kernels[0];
+    return kernels;
+}
+
+const struct inc_gemm_group_kernel *inc_gemm_group_select(enum incise_isa isa, unsigned bits)
+{
+    const struct inc_gemm_group_kernel *best = NULL;
+    for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++) {
+        if (kernels[i].bits == bits && kernels[i].isa <= isa) best = &kernels[i];
+    }
+    return best;
+}
+
+struct pack {
+    const struct inc_ctx *ctx;
+    const struct inc_gemm_group_kernel *kernel;
+    struct inc_gemm_group_weights *weights;
+    inc_group_row_fn *row;
+    void *arg;
+    struct inc_quads quads;
+    size_t group, n_groups; /* inputs per group, groups per row */
+    size_t stride;          /* k rounded up to whole quads */
+    int16_t *scratch;       /* per worker: [nr][stride] weights */
+    float *scales;          /* per worker: [nr][n_groups] */
+    int8_t *block;          /* per worker: the quads of a group */
+    size_t block_bytes;     /* per worker */
+    unsigned char *faults;  /* per strip: enum inc_quads_fault */
+};
+
+/* Where the arrays of a strip start. */
+struct strip_layout {
+    size_t scale, sums, ends, k, bytes;
+};
+
+/* Below 2^26, as k <= INC_QUADS_MAX_K. */
+static struct strip_layout lay_out(const struct inc_gemm_group_kernel *kernel, size_t n_groups, size_t n_quads)
+{
+    struct strip_layout layout;
+    layout.scale = inc_round_up(n_quads * kernel->nr * kernel->bits / 2, INC_ALIGN);
+    layout.sums = layout.scale + n_groups * kernel->nr * sizeof(float);
+    layout.ends = layout.sums + n_groups * kernel->nr * sizeof(int32_t);
+    layout.k = layout.ends + n_groups * sizeof(uint32_t);
+    layout.bytes = layout.k + n_quads * sizeof(uint16_t);
+    return layout;
+}
+
+/* Two halves of a block share bytes: gemm_group.h, `w`. */
+static void store_i4(const int8_t *block, size_t n, uint8_t *w)
+{
+    for (size_t i = 0; i < n / 2; i++) w[i] = (uint8_t)((block[i] & 15) | (block[i + n / 2] & 15) << 4);
+}
+
+/* Quads of a group: its own and those that fill the last step. With w, stores them there. */
+static size_t store_group(const struct pack *pack, const int16_t *rows, size_t g, int8_t *block, uint8_t *w,
+                          uint16_t *k)
+{
+    const struct inc_gemm_group_kernel *kernel = pack->kernel;
+    const size_t quad = kernel->nr * 4u, begin = g * pack->group;
+    const size_t end = inc_min_size(begin + pack->group, pack->stride);
+    const size_t n = inc_quads_store(&pack->quads, rows, pack->stride, begin, end, w ? block : NULL, k);
+    const size_t whole = inc_round_up(n, kernel->step);
+    if (!w) return whole;
+    memset(block + n * quad, 0, (whole - n) * quad);
+    for (size_t i = n; i < whole; i++) k[i] = k[n - 1];
+    if (kernel->bits == 8) memcpy(w, block, whole * quad);
+    for (size_t i = 0; kernel->bits == 4 && i < whole; i += kernel->step)
+        store_i4(block + i * quad, kernel->step * quad, w + i * quad / 2);
+    return whole;
+}
+
+static void store_params(const struct pack *pack, const int16_t *rows, const float *scales, size_t g, float *scale,
+                         int32_t *sums)
+{
+    const size_t begin = g * pack->group, end = inc_min_size(begin + pack->group, pack->weights->k);
+    for (size_t j = 0; j < pack->kernel->nr; j++) {
+        const float value = scales[j * pack->n_groups + g];
+        scale[j] = fabsf(value) < INC_GEMM_GROUP_LEAST_SCALE ? 0.0f : value;
+        sums[j] = 0;
+        for (size_t i = begin; i < end; i++) sums[j] += rows[j * pack->stride + i];
+    }
+}
+
+static void store_strip(const struct pack *pack, const int16_t *rows, const float *scales, int8_t *block,
+                        size_t n_groups, size_t n_quads, struct inc_gemm_group_strip *strip)
+{
+    const size_t nr = pack->kernel->nr;
+    const struct strip_layout layout = lay_out(pack->kernel, n_groups, n_quads);
+    unsigned char *memory = inc_alloc(pack->ctx, layout.bytes);
+    if (!memory) return;
+    float *scale = (float *)(void *)(memory + layout.scale);
+    int32_t *sums = (int32_t *)(void *)(memory + layout.sums);
+    uint32_t *ends = (uint32_t *)(void *)(memory + layout.ends), at = 0, stored = 0;
+    uint16_t *k = (uint16_t *)(void *)(memory + layout.k);
+    for (size_t g = 0; g < pack->n_groups; g++) {
+        const size_t n = store_group(pack, rows, g, block, memory + at * nr * pack->kernel->bits / 2, k + at);
+        if (n == 0) continue;
+        store_params(pack, rows, scales, g, scale + stored * nr, sums + stored * nr);
+        at += (uint32_t)n;
+        ends[stored++] = at;
+    }
+    *strip = (struct inc_gemm_group_strip){memory, scale, sums, ends, k, stored};
+}
+
+/* A strip that could not be allocated, or has a fault, is left with w == NULL. */
+static void pack_strip(void *arg, size_t s, unsigned worker)
+{
+    const struct pack *pack = arg;
+    const size_t nr = pack->kernel->nr, n = inc_min_size(nr, pack->weights->n - s * nr);
+    int16_t *rows = pack->scratch + worker * nr * pack->stride;
+    float *scales = pack->scales + worker * nr * pack->n_groups;
+    memset(rows, 0, nr * pack->stride * sizeof *rows);
+    memset(scales, 0, nr * pack->n_groups * sizeof *scales);
+    for (size_t j = 0; j < n; j++) {
+        int16_t *row = rows + j * pack->stride;
+        pack->row(pack->arg, s * nr + j, row, scales + j * pack->n_groups);
+        enum inc_quads_fault fault = inc_quads_check_row(row, pack->weights->k);
+        for (size_t i = 0; pack->kernel->bits == 4 && i < pack->weights->k; i++)
+            if (row[i] < pack->quads.low || row[i] > pack->quads.high) fault = INC_QUADS_RANGE;
+        pack->faults[s] = (unsigned char)fault;
+        if (fault != INC_QUADS_FINE) return;
+    }
+    size_t n_groups = 0, n_quads = 0;
+    for (size_t g = 0; g < pack->n_groups; g++) {
+        const size_t stored = store_group(pack, rows, g, NULL, NULL, NULL);
+        n_groups += stored != 0;
+        n_quads += stored;
+    }
+    store_strip(pack, rows, scales, pack->block + worker * pack->block_bytes, n_groups, n_quads,
+                &pack->weights->strips[s]);
+}
+
+static enum incise_status check_strips(const struct pack *pack)
+{
+    const struct inc_gemm_group_weights *weights = pack->weights;
+    for (size_t s = 0; s < weights->n_strips; s++) {
+        if (pack->faults[s] == INC_QUADS_RANGE)
+            return inc_fail(pack->ctx, INCISE_ERROR_DATA, "a weight minus its zero point lies outside [%d, %d]",
+                            pack->kernel->bits == 4 ? -8 : -255, pack->kernel->bits == 4 ? 7 : 255);
+        if (pack->faults[s] == INC_QUADS_OVERFLOW)
+            return inc_fail(pack->ctx, INCISE_ERROR_DATA,
+                            "a row of %zu integer weights is too large for sums of 32 bits", weights->k);
+    }
+    for (size_t s = 0; s < weights->n_strips; s++) {
+        if (weights->strips[s].w) continue;
+        return inc_fail_memory(pack->ctx, lay_out(pack->kernel, pack->n_groups, pack->stride / 4).bytes,
+                               "packed weights");
+    }
+    return INCISE_OK;
+}
+
+static void sum_up(const struct pack *pack)
+{
+    struct inc_gemm_group_weights *weights = pack->weights;
+    double quads = 0;
+    for (size_t s = 0; s < weights->n_strips; s++) {
+        const struct inc_gemm_group_strip *strip = &weights->strips[s];
+        const size_t n_quads = strip->n_groups ? strip->ends[strip->n_groups - 1] : 0;
+        weights->bytes += lay_out(pack->kernel, strip->n_groups, n_quads).bytes;
+        quads += (double)n_quads;
+    }
+    const double all = (double)(pack->stride / 4) * (double)weights->n_strips;
+    weights->density = all > 0 ? quads / all : 1.0;
+}
+
+enum incise_status inc_gemm_group_pack(const struct inc_ctx *ctx, struct inc_pool *pool,
+                                       const struct inc_gemm_group_kernel *kernel, size_t n, size_t k, size_t group,
+                                       inc_group_row_fn *row, void *arg, struct inc_gemm_group_weights *out)
+{
+    const size_t nr = kernel->nr, workers = pool ? inc_pool_threads(pool) : 1;
+    *out = (struct inc_gemm_group_weights){.n = n, .k = k, .nr = kernel->nr, .n_strips = n / nr + (n % nr != 0)};
+    if (k > INC_QUADS_MAX_K || (group % 4 != 0 && group < k) || group == 0) {
+        return inc_fail(ctx, INCISE_ERROR_DATA, "integer weights of %zu inputs in groups of %zu; at most %u inputs are "
+                        "supported, in groups of whole fours", k, group, INC_QUADS_MAX_K);
+    }
+    group = inc_max_size(4, inc_min_size(group, inc_round_up(k, 4)));
+    const bool i4 = kernel->bits == 4;
+    struct pack pack = {.ctx = ctx, .kernel = kernel, .weights = out, .row = row, .arg = arg, .group = group,
+                        .n_groups = k / group + (k % group != 0), .stride = inc_round_up(k, 4),
+                        .quads = {kernel->nr, i4 ? -8 : -128, i4 ? 7 : 127, kernel->pair_limit}};
+    /* of a group; weights in [-255, 255] fill four quads at most */
+    pack.block_bytes = inc_round_up(4 * inc_min_size(group, pack.stride) + 4 * kernel->step, 4) * nr;
+    enum incise_status status;
+    out->strips = inc_alloc_zero(ctx, out->n_strips, sizeof *out->strips);
+    pack.faults = inc_alloc_zero(ctx, out->n_strips, 1);
+    pack.scratch = inc_alloc_array(ctx, workers * nr, pack.stride * sizeof *pack.scratch);
+    pack.scales = inc_alloc_array(ctx, workers * nr, pack.n_groups * sizeof *pack.scales);
+    pack.block = inc_alloc_array(ctx, workers, pack.block_bytes);
+    if (!out->strips || !pack.faults || !pack.scratch || !pack.scales || !pack.block) {
+        status = inc_fail_memory(ctx, workers * (nr * pack.stride * sizeof *pack.scratch + pack.block_bytes),
+                                 "packed weights");
+    } else {
+        inc_pool_run(pool, pack_strip, &pack, out->n_strips);
+        status = check_strips(&pack);
+    }
+    if (status == INCISE_OK) sum_up(&pack);
+    inc_free(ctx, pack.faults);
+    inc_free(ctx, pack.scratch);
+    inc_free(ctx, pack.scales);
+    inc_free(ctx, pack.block);
+    if (status != INCISE_OK) inc_gemm_group_release(ctx, out);
+    return status;
+}
+
+void inc_gemm_group_release(const struct inc_ctx *ctx, struct inc_gemm_group_weights *weights)
+{
+    for (size_t s = 0; weights->strips && s < weights->n_strips; s++)
+        inc_free(ctx, (void *)(uintptr_t)weights->strips[s].w);
+    inc_free(ctx, weights->strips);
+    *weights = (struct inc_gemm_group_weights){0};
+}
