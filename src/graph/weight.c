@@ -320,12 +320,28 @@ void inc_weight_row_f32(const struct inc_weight *weight, int64_t row, float *out
 
 bool inc_weight_is_integer(const struct inc_weight *weight)
 {
-    return is_integer_type(weight->type) && weight->group == 0;
+    return is_integer_type(weight->type) && weight->group % 4 == 0;
+}
+
+float inc_weight_scale(const struct inc_weight *weight, int64_t row, int64_t k)
+{
+    return weight->scale.tensor != NULL ? param_at(weight, &weight->scale, row, k) : 1.0f;
 }
 
 float inc_weight_row_scale(const struct inc_weight *weight, int64_t row)
 {
-    return weight->scale.tensor != NULL ? param_at(weight, &weight->scale, row, 0) : 1.0f;
+    return inc_weight_scale(weight, row, 0);
+}
+
+bool inc_weight_is_int4(const struct inc_weight *weight)
+{
+    const struct inc_tensor *zero = weight->zero.tensor;
+    double wanted = weight->type == INC_U4 ? 8.0 : 0.0;
+    if (weight->type != INC_U4 && weight->type != INC_I4) return false;
+    if (zero == NULL) return weight->type == INC_I4;
+    for (size_t i = 0; i < inc_tensor_elements(zero); i++)
+        if (inc_tensor_get_f64(zero, i) != wanted) return false;
+    return true;
 }
 
 /* ---- checks ---------------------------------------------------------------------------------------------------- */

@@ -41,12 +41,17 @@ enum incise_status inc_weight_check(const struct inc_graph *graph, const struct 
 
 /* W[row, 0..in). */
 void inc_weight_row_f32(const struct inc_weight *weight, int64_t row, float *out);
-/* An integer type with zero point and scale per row or per tensor: what an INT8 GEMM can multiply. */
+/* An integer type with zero point and scale per tensor, per row, or per group of inputs in whole fours: what integer
+ * kernels can multiply. */
 bool inc_weight_is_integer(const struct inc_weight *weight);
 /* q - zero of the row, exact; integer types only, groups included. */
 void inc_weight_row_i16(const struct inc_weight *weight, int64_t row, int16_t *out);
-/* The scale of the row's first group; 1 if there is none. */
+/* The scale of W[row, k]; 1 if there is none. */
+float inc_weight_scale(const struct inc_weight *weight, int64_t row, int64_t k);
+/* The scale of the row's first group. */
 float inc_weight_row_scale(const struct inc_weight *weight, int64_t row);
+/* Whether every q - zero fits 4 bits, [-8, 7], by type and zero points alone. */
+bool inc_weight_is_int4(const struct inc_weight *weight);
 /* Index of the element behind W[row, k] in the constant, and in the parameter's tensor. */
 size_t inc_weight_index(const struct inc_weight *weight, int64_t row, int64_t k);
 size_t inc_weight_param_index(const struct inc_weight *weight, const struct inc_weight_param *param, int64_t row,

@@ -123,7 +123,7 @@ static void check_kernel(const struct inc_gemm_group_kernel *kernel, const struc
         const size_t row = i / ldc, j = i % ldc;
         const float want = j < n ? expected(matrix, shape, a + row * lda, a_scale[row], j) : 12345.0f;
         if (inc_f32_bits(c[i]) != inc_f32_bits(want) && (c[i] != 0.0f || want != 0.0f))
-            fail_msg("%s %u bits m=%zu n=%zu k=%zu group=%zu: c[%zu][%zu] is %a, not %a", kernel->name, kernel->bits,
+            fail_msg("%s m=%zu n=%zu k=%zu group=%zu: c[%zu][%zu] is %a, not %a", kernel->name,
                      m, n, matrix->k, matrix->group, row, j, (double)c[i], (double)want);
     }
     test_guarded_free(a_block, a_bytes + shape->offset, shape->offset == 0);
@@ -355,9 +355,9 @@ static void test_select(void **unused)
 {
     (void)unused;
     for (unsigned bits = 4; bits <= 8; bits += 4) {
-        assert_string_equal(inc_gemm_group_select(INCISE_ISA_SCALAR, bits)->name, "scalar");
-        assert_string_equal(inc_gemm_group_select(INCISE_ISA_AVX512, bits)->name, "avx2");
-        assert_string_equal(inc_gemm_group_select(INCISE_ISA_BF16, bits)->name, "vnni");
+        assert_string_equal(inc_gemm_group_select(INCISE_ISA_SCALAR, bits)->name, bits == 4 ? "scalar i4" : "scalar i8");
+        assert_string_equal(inc_gemm_group_select(INCISE_ISA_AVX512, bits)->name, bits == 4 ? "avx2 i4" : "avx2 i8");
+        assert_string_equal(inc_gemm_group_select(INCISE_ISA_BF16, bits)->name, bits == 4 ? "vnni i4" : "vnni i8");
         assert_int_equal(inc_gemm_group_select(INCISE_ISA_VNNI, bits)->bits, bits);
     }
 }

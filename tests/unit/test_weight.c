@@ -7,7 +7,7 @@
 #include "support/small_graph.h"
 #include "support/support.h"
 
-enum { OUT = 3, GROUPS = 3, GROUP = 5, IN = GROUPS * GROUP };
+enum { OUT = 3, GROUPS = 3, GROUP = 5, IN = GROUPS * GROUP }; /* odd: see integer_groups for whole fours */
 
 /* Logical integers of a weight, and where a parameter is for [o, k]. */
 struct sample {
@@ -98,7 +98,7 @@ static void check_layout(const struct layout *layout, uint64_t seed)
     assert_int_equal(w.transposed, !layout->transpose_b);
     bool grouped = layout->spread == GROUPED && (layout->has_zero || layout->has_scale);
     assert_int_equal(w.group, grouped ? GROUP : 0);
-    assert_int_equal(inc_weight_is_integer(&w), !grouped);
+    assert_int_equal(inc_weight_is_integer(&w), !grouped || GROUP % 4 == 0);
     assert_int_equal(inc_weight_check(graph, &w), INCISE_OK);
     for (int o = 0; o < OUT; o++) {
         int p = layout->spread == TENSOR ? 0 : o;
@@ -107,6 +107,7 @@ static void check_layout(const struct layout *layout, uint64_t seed)
         assert_true(inc_weight_row_scale(&w, o) == (layout->has_scale ? (float)s.scale[p][0] : 1.0f));
         for (int k = 0; k < IN; k++) {
             int g = layout->spread == GROUPED ? k / GROUP : 0;
+            assert_true(inc_weight_scale(&w, o, k) == (layout->has_scale ? (float)s.scale[p][g] : 1.0f));
             double zero = layout->has_zero ? s.zero[p][g] : 0, scale = layout->has_scale ? s.scale[p][g] : 1;
             assert_int_equal(integers[k], (int)(s.q[o][k] - zero));
             assert_true(row[k] == (float)(s.q[o][k] - zero) * (float)scale);
@@ -123,6 +124,47 @@ static void integers_with_any_zero_and_scale(void **state)
         struct layout layout = {types[i % 4], (enum spread)(i / 4 % 3), (i / 12 & 1) != 0, (i / 12 & 2) != 0,
                                 (i / 12 & 4) != 0, (i / 12 & 8) != 0};
         check_layout(&layout, test_seed() + i);
+    }
+}
+
+/* [2, 2 groups, 4] of integers, all `q`, with a scale per group and, unless NULL, zero points. */
+static struct inc_weight grouped(struct inc_graph *graph, enum inc_type type, double q, const double *zero)
+{
+    double values[16], scales[4] = {0.5, 0.25, 1, 2};
+    struct inc_weight w;
+    for (int i = 0; i < 16; i++) values[i] = q;
+    struct inc_value *v = small_constant(graph, "w", type, DIMS3(2, 2, 4), values);
+    v = small_step(graph, INC_OP_CONVERT, v, NULL, INC_F32, DIMS3(2, 2, 4));
+    if (zero) {
+        struct inc_value *z = small_constant(graph, "zero", type, DIMS3(2, 2, 1), (double *)(uintptr_t)zero);
+        z = small_step(graph, INC_OP_CONVERT, z, NULL, INC_F32, DIMS3(2, 2, 1));
+        v = small_step(graph, INC_OP_SUBTRACT, v, z, INC_F32, DIMS3(2, 2, 4));
+    }
+    struct inc_value *scale = small_constant(graph, "scale", INC_F32, DIMS3(2, 2, 1), scales);
+    v = small_step(graph, INC_OP_MULTIPLY, v, scale, INC_F32, DIMS3(2, 2, 4));
+    v = small_step(graph, INC_OP_RESHAPE, v, NULL, INC_F32, DIMS2(2, 8));
+    assert_true(inc_weight_match(v, true, &w));
+    assert_int_equal(w.group, 4);
+    assert_true(inc_weight_is_integer(&w));
+    return w;
+}
+
+static void integer_groups(void **state)
+{
+    (void)state;
+    static const double eights[] = {8, 8, 8, 8}, mixed[] = {8, 8, 7, 8}, zeros[] = {0, 0, 0, 0};
+    const struct {
+        enum inc_type type;
+        const double *zero;
+        bool int4;
+    } cases[] = {{INC_U4, eights, true}, {INC_U4, mixed, false}, {INC_U4, NULL, false},  {INC_I4, NULL, true},
+                 {INC_I4, zeros, true},  {INC_I4, mixed, false}, {INC_I8, NULL, false}, {INC_U8, zeros, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct inc_graph *graph = small_graph();
+        const double *zero = cases[i].type == INC_I4 && cases[i].zero == mixed ? (double[]){0, 0, 1, 0} : cases[i].zero;
+        struct inc_weight w = grouped(graph, cases[i].type, 3, zero);
+        assert_int_equal(inc_weight_is_int4(&w), cases[i].int4);
+        inc_graph_destroy(graph);
     }
 }
 
@@ -258,7 +300,7 @@ static void non_finite_weights_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(integers_with_any_zero_and_scale), cmocka_unit_test(floats_in_both_orientations),
+        cmocka_unit_test(integers_with_any_zero_and_scale), cmocka_unit_test(integer_groups), cmocka_unit_test(floats_in_both_orientations),
         cmocka_unit_test(fake_quantize_rounds_to_its_levels), cmocka_unit_test(what_is_no_weight),
         cmocka_unit_test(bad_parameters_are_named), cmocka_unit_test(non_finite_weights_are_named),
     };

@@ -26,8 +26,7 @@ static size_t cpu_quantized_row_bytes(const struct inc_device *device, size_t wi
 static void cpu_release(struct inc_device *device, struct inc_prepared *prepared)
 {
     if (prepared == NULL) return;
-    inc_gemm_f32_release(device->ctx, &prepared->f32);
-    inc_gemm_i8_release(device->ctx, &prepared->i8);
+    inc_cpu_release_linear(inc_cpu_of(device), prepared);
     inc_free(device->ctx, prepared);
 }
 
@@ -54,10 +53,8 @@ static void cpu_describe(const struct inc_device *device, const struct inc_step 
 {
     const struct inc_cpu *cpu = (const struct inc_cpu *)device;
     *info = (struct inc_step_info){.kernel = "", .density = 1};
-    if (step->op == INC_OP_LINEAR && prepared->integer)
-        *info = (struct inc_step_info){cpu->gemm_i8->name, prepared->i8.bytes, prepared->i8.density};
-    else if (step->op == INC_OP_LINEAR)
-        *info = (struct inc_step_info){cpu->gemm_f32->name, prepared->f32.bytes, prepared->f32.density};
+    if (step->op == INC_OP_LINEAR)
+        inc_cpu_describe_linear(cpu, prepared, info);
     else if (step->op == INC_OP_ATTENTION)
         info->kernel = cpu->attention->name;
 }
@@ -125,6 +122,8 @@ static bool cpu_kernel(const struct inc_device *device, size_t index, const char
     } kernels[] = {
         {"gemm f32", cpu->gemm_f32->name, cpu->gemm_f32->isa},
         {"gemm int8", cpu->gemm_i8->name, cpu->gemm_i8->isa},
+        {"gemm int8 grouped", cpu->gemm_group_i8->name, cpu->gemm_group_i8->isa},
+        {"gemm int4", cpu->gemm_group_i4->name, cpu->gemm_group_i4->isa},
         {"attention", cpu->attention->name, cpu->attention->isa},
         {"norm", cpu->norm->name, cpu->norm->isa},
         {"activation", cpu->act->name, cpu->act->isa},
@@ -165,6 +164,8 @@ enum incise_status inc_cpu_device_create(const struct inc_ctx *ctx, struct inc_p
     cpu->isa = isa;
     cpu->gemm_f32 = inc_gemm_f32_select(isa);
     cpu->gemm_i8 = inc_gemm_i8_select(isa);
+    cpu->gemm_group_i4 = inc_gemm_group_select(isa, 4);
+    cpu->gemm_group_i8 = inc_gemm_group_select(isa, 8);
     cpu->attention = inc_attention_select(isa);
     cpu->norm = inc_norm_select(isa);
     cpu->act = inc_act_select(isa);

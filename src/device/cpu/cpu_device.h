@@ -8,6 +8,7 @@
 #include "kernels/act/act.h"
 #include "kernels/attention/attention.h"
 #include "kernels/gemm/gemm_f32.h"
+#include "kernels/gemm/gemm_group.h"
 #include "kernels/gemm/gemm_i8.h"
 #include "kernels/norm/norm.h"
 #include "kernels/quant/quantize.h"
@@ -18,16 +19,30 @@ struct inc_cpu {
     enum incise_isa isa;
     const struct inc_gemm_f32_kernel *gemm_f32;
     const struct inc_gemm_i8_kernel *gemm_i8;
+    const struct inc_gemm_group_kernel *gemm_group_i4, *gemm_group_i8;
     const struct inc_attention_kernel *attention;
     const struct inc_norm_kernel *norm;
     const struct inc_act_kernel *act;
     const struct inc_quantize_kernel *quantize;
 };
 
+/* How a Linear multiplies. */
+enum inc_cpu_form {
+    INC_CPU_F32,
+    INC_CPU_I8,   /* integers with a scale per output */
+    INC_CPU_GROUP /* 4-bit integers, and integers with grouped scales */
+};
+
 struct inc_prepared {
-    bool integer;
-    struct inc_gemm_f32_weights f32; /* Linear in float */
-    struct inc_gemm_i8_weights i8;   /* Linear in integers */
+    enum inc_cpu_form form;
+    union {
+        struct inc_gemm_f32_weights f32;
+        struct inc_gemm_i8_weights i8;
+        struct {
+            struct inc_gemm_group_weights weights;
+            const struct inc_gemm_group_kernel *kernel;
+        } group;
+    } u;
 };
 
 static inline struct inc_cpu *inc_cpu_of(struct inc_device *device)
@@ -76,6 +91,9 @@ static inline void inc_cpu_busy(const struct inc_cpu_stage *stage, unsigned work
 
 enum incise_status inc_cpu_pack_linear(struct inc_cpu *cpu, const struct inc_slot *slot, struct inc_prepared *prepared)
     __attribute__((warn_unused_result));
+void inc_cpu_release_linear(const struct inc_cpu *cpu, struct inc_prepared *prepared);
+void inc_cpu_describe_linear(const struct inc_cpu *cpu, const struct inc_prepared *prepared,
+                             struct inc_step_info *info);
 /* Steps [first, first + n) of the stage, Linears all, in one parallel loop. */
 void inc_cpu_linears(const struct inc_cpu_stage *stage, size_t first, size_t n);
 /* Linear `index` of the stage for some rows, on the calling thread. */

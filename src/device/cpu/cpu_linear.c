@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Linears: a grid of row slabs x strip chunks. Each item multiplies its slab with its strips, one strip after the other
- * so that the slab stays in the L2 cache, then applies activation and residual while the chunk is warm. Linears that
- * stand together share one grid. */
+/* Linears: a grid of row slabs x strip chunks. Each item multiplies its slab, which stays in the L2 cache, with its
+ * strips, then applies activation and residual while the chunk is warm. Linears that stand together share one grid. */
 #include <string.h>
 
 #include "base/size.h"
@@ -25,26 +24,77 @@ static void row_i16(void *arg, size_t row, int16_t *out)
     inc_weight_row_i16(arg, (int64_t)row, out);
 }
 
-static enum incise_status pack_integer(struct inc_cpu *cpu, struct inc_weight *weight, struct inc_prepared *prepared)
+static enum incise_status pack_i8(struct inc_cpu *cpu, struct inc_weight *weight, struct inc_gemm_i8_weights *packed)
 {
     const struct inc_ctx *ctx = cpu->base.ctx;
     size_t out = (size_t)weight->out;
     float *scale = inc_alloc_array(ctx, out, sizeof *scale);
     if (scale == NULL) return inc_fail_memory(ctx, out * sizeof *scale, "packed weights");
     for (size_t i = 0; i < out; i++) scale[i] = inc_weight_row_scale(weight, (int64_t)i);
-    enum incise_status status = inc_gemm_i8_pack(ctx, cpu->pool, cpu->gemm_i8, out, (size_t)weight->in, row_i16, weight,
-                                                 scale, &prepared->i8);
+    enum incise_status status =
+        inc_gemm_i8_pack(ctx, cpu->pool, cpu->gemm_i8, out, (size_t)weight->in, row_i16, weight, scale, packed);
     inc_free(ctx, scale);
     return status;
+}
+
+/* Inputs that share a scale. */
+static int64_t group_of(const struct inc_weight *weight)
+{
+    return weight->group != 0 ? weight->group : weight->in;
+}
+
+static void row_group(void *arg, size_t row, int16_t *out, float *scale)
+{
+    const struct inc_weight *weight = arg;
+    inc_weight_row_i16(weight, (int64_t)row, out);
+    for (int64_t k = 0; k < weight->in; k += group_of(weight)) *scale++ = inc_weight_scale(weight, (int64_t)row, k);
+}
+
+static enum incise_status pack_group(struct inc_cpu *cpu, struct inc_weight *weight, struct inc_prepared *prepared)
+{
+    const struct inc_gemm_group_kernel *kernel = inc_weight_is_int4(weight) ? cpu->gemm_group_i4 : cpu->gemm_group_i8;
+    prepared->u.group.kernel = kernel;
+    return inc_gemm_group_pack(cpu->base.ctx, cpu->pool, kernel, (size_t)weight->out, (size_t)weight->in,
+                               (size_t)group_of(weight), row_group, weight, &prepared->u.group.weights);
 }
 
 enum incise_status inc_cpu_pack_linear(struct inc_cpu *cpu, const struct inc_slot *slot, struct inc_prepared *prepared)
 {
     struct inc_weight weight = slot->weight;
-    prepared->integer = slot->integer;
-    if (slot->integer) return pack_integer(cpu, &weight, prepared);
-    return inc_gemm_f32_pack(cpu->base.ctx, cpu->pool, cpu->gemm_f32, (size_t)weight.out, (size_t)weight.in, row_f32,
-                             &weight, &prepared->f32);
+    prepared->form = !slot->integer                                      ? INC_CPU_F32
+                     : weight.group != 0 || inc_weight_is_int4(&weight) ? INC_CPU_GROUP
+                                                                         : INC_CPU_I8;
+    switch (prepared->form) {
+    case INC_CPU_I8: return pack_i8(cpu, &weight, &prepared->u.i8);
+    case INC_CPU_GROUP: return pack_group(cpu, &weight, prepared);
+    default:
+        return inc_gemm_f32_pack(cpu->base.ctx, cpu->pool, cpu->gemm_f32, (size_t)weight.out, (size_t)weight.in,
+                                 row_f32, &weight, &prepared->u.f32);
+    }
+}
+
+void inc_cpu_release_linear(const struct inc_cpu *cpu, struct inc_prepared *prepared)
+{
+    switch (prepared->form) {
+    case INC_CPU_I8: inc_gemm_i8_release(cpu->base.ctx, &prepared->u.i8); break;
+    case INC_CPU_GROUP: inc_gemm_group_release(cpu->base.ctx, &prepared->u.group.weights); break;
+    default: inc_gemm_f32_release(cpu->base.ctx, &prepared->u.f32); break;
+    }
+}
+
+void inc_cpu_describe_linear(const struct inc_cpu *cpu, const struct inc_prepared *prepared,
+                             struct inc_step_info *info)
+{
+    const struct inc_gemm_f32_weights *f32 = &prepared->u.f32;
+    const struct inc_gemm_i8_weights *i8 = &prepared->u.i8;
+    const struct inc_gemm_group_weights *group = &prepared->u.group.weights;
+    switch (prepared->form) {
+    case INC_CPU_I8: *info = (struct inc_step_info){cpu->gemm_i8->name, i8->bytes, i8->density}; break;
+    case INC_CPU_GROUP:
+        *info = (struct inc_step_info){prepared->u.group.kernel->name, group->bytes, group->density};
+        break;
+    default: *info = (struct inc_step_info){cpu->gemm_f32->name, f32->bytes, f32->density}; break;
+    }
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------- */
@@ -54,7 +104,7 @@ struct linear_run {
     const struct inc_step *step;
     const struct inc_prepared *prepared;
     const struct inc_batch *batch;
-    size_t n, n_strips, nr; /* outputs */
+    size_t n, n_strips, nr, mr; /* outputs; rows of a whole tile */
 };
 
 /* Linears that read the same rows. */
@@ -66,29 +116,50 @@ struct linears_run {
     size_t first_item[MOST_LINEARS + 1];
 };
 
-static void multiply_f32(const struct linear_run *run, size_t row, size_t rows, size_t strip)
+/* Rows [row, row + rows) by outputs [first, first + n), which begin with strip `strip`. */
+struct product {
+    size_t row, rows, strip, first, n;
+    const float *bias;
+    float *c;
+    size_t ldc;
+};
+
+static void multiply_f32(const struct linear_run *run, const struct product *p)
 {
-    const struct inc_step *step = run->step;
-    size_t first = strip * run->nr, columns = inc_min_size(run->nr, run->n - first);
-    const float *bias = step->u.linear.bias;
-    run->cpu->gemm_f32->run(rows, columns, &run->prepared->f32.strips[strip], inc_cpu_row(run->batch, step->in[0], row),
-                            inc_cpu_stride(run->batch, step->in[0]), bias == NULL ? NULL : bias + first,
-                            inc_cpu_row(run->batch, step->out, row) + first, inc_cpu_stride(run->batch, step->out));
+    const struct inc_operand *x = &run->step->in[0];
+    run->cpu->gemm_f32->run(p->rows, p->n, &run->prepared->u.f32.strips[p->strip], inc_cpu_row(run->batch, *x, p->row),
+                            inc_cpu_stride(run->batch, *x), p->bias, p->c, p->ldc);
 }
 
-static void multiply_i8(const struct linear_run *run, size_t row, size_t rows, size_t strip)
+static void multiply_integers(const struct linear_run *run, const struct product *p)
+{
+    const struct inc_prepared *prepared = run->prepared;
+    const uint32_t buffer = run->step->in[0].buffer;
+    const size_t lda = run->batch->row_bytes[buffer];
+    const uint8_t *a = (const uint8_t *)run->batch->buffers[buffer] + p->row * lda;
+    const int32_t zero = run->step->u.linear.zero;
+    float scale[SLAB_ROWS];
+    for (size_t i = 0; i < p->rows; i++) memcpy(&scale[i], a + i * lda + lda - INC_CPU_SCALE_BYTES, sizeof scale[i]);
+    if (prepared->form == INC_CPU_I8)
+        run->cpu->gemm_i8->run(p->rows, p->n, &prepared->u.i8.strips[p->strip], a, lda, zero, scale,
+                               prepared->u.i8.w_scale + p->first, p->bias, p->c, p->ldc);
+    else
+        prepared->u.group.kernel->run(p->rows, p->n, &prepared->u.group.weights.strips[p->strip], a, lda, zero, scale,
+                                      p->bias, p->c, p->ldc);
+}
+
+static void multiply(const struct linear_run *run, size_t row, size_t rows, size_t strip, size_t n)
 {
     const struct inc_step *step = run->step;
-    const struct inc_gemm_i8_weights *weights = &run->prepared->i8;
-    size_t first = strip * run->nr, columns = inc_min_size(run->nr, run->n - first);
-    size_t lda = run->batch->row_bytes[step->in[0].buffer];
-    const uint8_t *a = (const uint8_t *)run->batch->buffers[step->in[0].buffer] + row * lda;
-    const float *bias = step->u.linear.bias;
-    float scale[SLAB_ROWS];
-    for (size_t i = 0; i < rows; i++) memcpy(&scale[i], a + i * lda + lda - INC_CPU_SCALE_BYTES, sizeof scale[i]);
-    run->cpu->gemm_i8->run(rows, columns, &weights->strips[strip], a, lda, step->u.linear.zero, scale,
-                           weights->w_scale + first, bias == NULL ? NULL : bias + first,
-                           inc_cpu_row(run->batch, step->out, row) + first, inc_cpu_stride(run->batch, step->out));
+    const size_t first = strip * run->nr;
+    const struct product product = {.row = row, .rows = rows, .strip = strip, .first = first, .n = n,
+                                    .bias = step->u.linear.bias == NULL ? NULL : step->u.linear.bias + first,
+                                    .c = inc_cpu_row(run->batch, step->out, row) + first,
+                                    .ldc = inc_cpu_stride(run->batch, step->out)};
+    if (run->prepared->form == INC_CPU_F32)
+        multiply_f32(run, &product);
+    else
+        multiply_integers(run, &product);
 }
 
 /* Activation and residual for columns [first, first + n) of the slab. */
@@ -109,28 +180,33 @@ static void finish(const struct linear_run *run, size_t row, size_t rows, size_t
 static void multiply_rows(const struct linear_run *run, size_t row, size_t rows, size_t begin, size_t end)
 {
     for (size_t chunk = begin; chunk < end; chunk += CHUNK_STRIPS) {
-        size_t chunk_end = inc_min_size(chunk + CHUNK_STRIPS, end);
-        for (size_t strip = chunk; strip < chunk_end; strip++) {
-            if (run->prepared->integer)
-                multiply_i8(run, row, rows, strip);
-            else
-                multiply_f32(run, row, rows, strip);
-        }
         size_t first = chunk * run->nr;
-        finish(run, row, rows, first, inc_min_size(chunk_end * run->nr, run->n) - first);
+        size_t n = inc_min_size(inc_min_size(chunk + CHUNK_STRIPS, end) * run->nr, run->n) - first;
+        multiply(run, row, rows, chunk, n);
+        finish(run, row, rows, first, n);
     }
 }
 
 static struct linear_run linear_run_of(const struct inc_cpu_stage *stage, size_t index)
 {
     const struct inc_prepared *prepared = stage->prepared[index];
-    return (struct linear_run){.cpu = stage->cpu,
-                               .step = &stage->steps[index],
-                               .prepared = prepared,
-                               .batch = stage->batch,
-                               .n = prepared->integer ? prepared->i8.n : prepared->f32.n,
-                               .n_strips = prepared->integer ? prepared->i8.n_strips : prepared->f32.n_strips,
-                               .nr = prepared->integer ? prepared->i8.nr : prepared->f32.nr};
+    struct linear_run run = {
+        .cpu = stage->cpu, .step = &stage->steps[index], .prepared = prepared, .batch = stage->batch};
+    switch (prepared->form) {
+    case INC_CPU_I8:
+        run.mr = stage->cpu->gemm_i8->mr, run.nr = prepared->u.i8.nr;
+        run.n = prepared->u.i8.n, run.n_strips = prepared->u.i8.n_strips;
+        break;
+    case INC_CPU_GROUP:
+        run.mr = prepared->u.group.kernel->mr, run.nr = prepared->u.group.weights.nr;
+        run.n = prepared->u.group.weights.n, run.n_strips = prepared->u.group.weights.n_strips;
+        break;
+    default:
+        run.mr = stage->cpu->gemm_f32->mr, run.nr = prepared->u.f32.nr;
+        run.n = prepared->u.f32.n, run.n_strips = prepared->u.f32.n_strips;
+        break;
+    }
+    return run;
 }
 
 void inc_cpu_linear_rows(const struct inc_cpu_stage *stage, size_t index, size_t row, size_t rows)
@@ -157,11 +233,9 @@ static void linears_item(void *arg, size_t item, unsigned worker)
 static void lay_out_grid(struct linears_run *all, size_t n_strips)
 {
     const struct inc_cpu *cpu = all->stage->cpu;
-    bool integer = all->linears[0].prepared->integer;
-    unsigned mr = integer ? cpu->gemm_i8->mr : cpu->gemm_f32->mr;
     size_t items = inc_pool_threads(cpu->pool) * (size_t)ITEMS_PER_THREAD;
     all->slabs = (all->rows + SLAB_ROWS - 1) / SLAB_ROWS;
-    all->slab = inc_min_size(inc_round_up((all->rows + all->slabs - 1) / all->slabs, mr), SLAB_ROWS);
+    all->slab = inc_min_size(inc_round_up((all->rows + all->slabs - 1) / all->slabs, all->linears[0].mr), SLAB_ROWS);
     all->slabs = (all->rows + all->slab - 1) / all->slab;
     all->strips_per_item = inc_max_size(1, n_strips * all->slabs / items);
 }

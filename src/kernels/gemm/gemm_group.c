@@ -9,7 +9,7 @@
 
 static const struct inc_gemm_group_kernel kernels[] = {
 #define INC_GEMM_GROUP(width, name, isa, bits, mr, nr, pair_limit, step) \
-    {#name, isa, bits, mr, nr, pair_limit, step, inc_gemm_group_run_##width##_##name},
+    {#name " " #width, isa, bits, mr, nr, pair_limit, step, inc_gemm_group_run_##width##_##name},
 #include "kernels/gemm/gemm_group.def"
 #undef INC_GEMM_GROUP
 };
