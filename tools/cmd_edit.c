@@ -118,8 +118,9 @@ const struct tool_command tool_convert = {
 
 static const struct tool_option prune_table[] = {
     OUTPUT_OPTIONS,
-    OPTION("pattern", 'p', TOOL_TEXT, prune.pattern, "element|block:RxC",
-           "what is removed: R outputs x C inputs of W[out, in]; 32x4 runs as fast as 32x32 and loses less"),
+    OPTION("pattern", 'p', TOOL_TEXT, prune.pattern, "element|block:RxC|channel",
+           "what goes: R outputs x C inputs of W[out, in] (32x4 runs as fast as 32x32 and loses less); or channels of "
+           "feed-forward layers, which makes the matrices smaller"),
     OPTION("sparsity", 's', TOOL_REAL, prune.sparsity, "S", "share of each weight's blocks, 0 <= S < 1"),
     OPTION("calibrate", 'c', TOOL_TEXT, calibrate, "FILE",
            "texts of the kind that the model will meet: lines, .jsonl (`text`) or .tsv (query, document)"),
@@ -128,6 +129,8 @@ static const struct tool_option prune_table[] = {
     OPTION("refit", 0, TOOL_TEXT, prune.refit, "none|dense|residual",
            "fit what stays to the model as it was, or also to what its residual stream has lost (default: residual "
            "with --calibrate, else none)"),
+    OPTION("allocate", 0, TOOL_TEXT, prune.allocate, "uniform|global|FILE",
+           "the share of each weight: the same, where it costs least, or by lines layer<TAB>share (default: uniform)"),
     CALIBRATION_OPTIONS(prune.calibration),
     OPTION("norm", 0, TOOL_TEXT, prune.norm, "l1|l2", "score of a block for magnitude (default: l1)"),
     OPTION("select", 0, TOOL_TEXT, prune.select, "REGEX",
@@ -159,7 +162,8 @@ static enum incise_status prune_run(const struct tool_global *global, void *bloc
     (void)n;
     enum incise_status status = check_out(options);
     if (status == INCISE_OK && options->prune.pattern == NULL)
-        status = tool_fail(INCISE_ERROR_USAGE, "--pattern is missing: element or block:RxC, such as block:32x4");
+        status =
+            tool_fail(INCISE_ERROR_USAGE, "--pattern is missing: element, channel, or block:RxC, such as block:32x4");
     if (status == INCISE_OK && options->prune.sparsity < 0)
         status = tool_fail(INCISE_ERROR_USAGE, "--sparsity is missing: the share to remove, such as 0.5");
     if (status == INCISE_OK) status = load_calibration(options, &texts, &options->prune.calibration);
@@ -179,7 +183,7 @@ static enum incise_status prune_run(const struct tool_global *global, void *bloc
 const struct tool_command tool_prune = {
     .name = "prune",
     .arguments = "MODEL -o OUT --pattern P --sparsity S",
-    .summary = "sets weights to zero in blocks that the kernels skip",
+    .summary = "removes weights: zeros in blocks that the kernels skip, or whole feed-forward channels",
     .options = prune_table,
     .n_options = sizeof prune_table / sizeof prune_table[0],
     .min_arguments = 1,

@@ -32,15 +32,18 @@ struct incise_calibration {
 /* Texts are read during the call only. Initialize with the init function, change what you need. */
 struct incise_prune_options {
     size_t struct_size;
-    const char *pattern; /* "element", or "block:RxC": R outputs x C inputs of W[out, in], edge blocks cut short */
-    const char *method;  /* "magnitude", "random", "wanda" or "obs"; NULL: obs with calibration, else magnitude */
-    const char *refit;   /* what stays is fitted to: "none", "dense" (what the model as it was made of the texts) or
-                          * "residual" (that and what the residual stream has lost before); NULL: residual with
-                          * calibration, else none */
-    const char *norm;    /* score of a block for "magnitude": "l1" (default) or "l2" */
-    double sparsity;     /* share of each weight's blocks, 0 <= sparsity < 1 */
-    const char *select;  /* POSIX extended regex, searched in the layer's or its weight's name; NULL: every MatMul */
-    const char *ignore;  /* layers that match are left alone; NULL: none */
+    const char *pattern;  /* "element", or "block:RxC": R outputs x C inputs of W[out, in], edge blocks cut short */
+    const char *method;   /* "magnitude", "random", "wanda" or "obs"; NULL: obs with calibration, else magnitude */
+    const char *refit;    /* what stays is fitted to: "none", "dense" (what the model as it was made of the texts) or
+                           * "residual" (that and what the residual stream has lost before); NULL: residual with
+                           * calibration, else none */
+    const char *norm;     /* score of a block for "magnitude": "l1" (default) or "l2" */
+    double sparsity;      /* share of each weight's blocks, 0 <= sparsity < 1 */
+    const char *allocate; /* "uniform" (default): that share of each weight; "global": of all of them together, where it
+                           * costs least by the method's own losses (needs calibration); else a file of lines
+                           * layer<TAB>share for layers that lose another share */
+    const char *select;   /* POSIX extended regex, searched in the layer's or its weight's name; NULL: every MatMul */
+    const char *ignore;   /* layers that match are left alone; NULL: none */
     struct incise_calibration calibration; /* wanda, obs and refit need it */
     uint64_t seed;                         /* of "random" */
     int force;                             /* 1: replace an existing output folder */
@@ -96,9 +99,9 @@ INCISE_API void incise_convert_options_init(struct incise_convert_options *optio
 
 /* Zeroes blocks of the weights of `model` (.xml or folder) and writes folder `out`. "magnitude": in each weight, the
  * blocks whose norm is below the (100 * sparsity)-th percentile of its block norms, interpolated linearly; the others:
- * round(sparsity * blocks) of them; docs/compression.md says which. Zero means the value after decompression. On success
- * *changes (if `changes` is not NULL) is the caller's. INCISE_ERROR_USAGE for options that cannot work and for a
- * selection that is empty. */
+ * round(sparsity * blocks) of them; docs/compression.md says which. Zero means the value after decompression. On
+ * success *changes (if `changes` is not NULL) is the caller's. INCISE_ERROR_USAGE for options that cannot work and for
+ * a selection that is empty. */
 INCISE_API INCISE_CHECK enum incise_status incise_prune(struct incise_engine *engine, const char *model,
                                                         const char *out, const struct incise_prune_options *options,
                                                         struct incise_changes **changes);

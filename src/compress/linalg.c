@@ -3,6 +3,7 @@
 
 #include <cblas.h>
 #include <lapacke.h>
+#include <strings.h>
 
 #include "base/size.h"
 
@@ -54,9 +55,14 @@ void inc_linalg_mirror(size_t n, double *a)
 
 /* ---- double precision ------------------------------------------------------------------------------------------ */
 
-void inc_linalg_begin(void)
+void inc_linalg_begin(const struct inc_ctx *ctx)
 {
     openblas_set_num_threads(1);
+    if (strcasecmp(openblas_get_corename(), "prescott") == 0 && incise_isa_detect() >= INCISE_ISA_AVX2)
+        inc_log(ctx, INCISE_LOG_WARNING,
+                "OpenBLAS does not know this CPU and uses SSE kernels: set OPENBLAS_CORETYPE=%s for several times the "
+                "speed",
+                incise_isa_detect() >= INCISE_ISA_AVX512 ? "SKYLAKEX" : "HASWELL");
 }
 
 void inc_linalg_multiply(size_t m, size_t n, size_t k, double alpha, const double *a, size_t lda, const double *b,

@@ -7,8 +7,9 @@
 
 #include "base/threads.h"
 
-/* Call before the others: from then on BLAS calls of this process start no threads. */
-void inc_linalg_begin(void);
+/* Call before the others: from then on BLAS calls of this process start no threads. Warns if OpenBLAS does not know the
+ * CPU and falls back to SSE, which is some five times slower. */
+void inc_linalg_begin(const struct inc_ctx *ctx);
 
 /* out[i, j] += sum over t < n of a[t, i] * b[t, j], for `a` n x a_width and `b` n x b_width: products of floats, summed
  * in float over tiles of rows and in double over tiles. `lower`: only j <= i is computed (a == b: half the work). */

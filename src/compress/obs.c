@@ -271,7 +271,6 @@ static void merge_strips(const struct inc_blocks *blocks, struct inc_removal *re
 static enum incise_status trace_all(struct trace *trace, struct inc_pool *pool, unsigned workers)
 {
     for (unsigned i = 0; i < workers; i++) INC_TRY(allocate_strip(trace->ctx, trace->blocks, &trace->strips[i]));
-    inc_linalg_begin();
     inc_pool_run(pool, trace_strip, trace, trace->blocks->down);
     struct inc_removal *merged = inc_alloc_array(trace->ctx, trace->blocks->n, sizeof *merged);
     size_t *next = inc_alloc_array(trace->ctx, trace->blocks->down, sizeof *next);

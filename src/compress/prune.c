@@ -158,8 +158,13 @@ static enum incise_status prune_targets(struct inc_graph *graph, struct inc_pool
     double *shares = inc_alloc_array(graph->ctx, targets->n, sizeof *shares);
     if (shares == NULL) return inc_fail_memory(graph->ctx, targets->n * sizeof *shares, "the list of weights");
     for (size_t i = 0; i < targets->n; i++) shares[i] = request->sparsity;
-    struct inc_pruning pruning = {graph, pool, request, targets, shares, changes, 0};
-    enum incise_status status = calibration != NULL ? inc_prune_fitted(&pruning, calibration) : prune_weights(&pruning);
+    struct inc_pruning pruning = {
+        .graph = graph, .pool = pool, .request = request, .targets = targets, .shares = shares, .changes = changes};
+    enum incise_status status = INCISE_OK;
+    if (strcmp(request->allocate, "uniform") != 0 && strcmp(request->allocate, "global") != 0)
+        status = inc_allocate_from_file(targets, request->allocate, shares);
+    if (status == INCISE_OK)
+        status = calibration != NULL ? inc_prune_fitted(&pruning, calibration) : prune_weights(&pruning);
     inc_free(graph->ctx, shares);
     return status;
 }

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "compress/channel.h"
 #include "compress/obs.h"
 #include "compress/prune_internal.h"
 
@@ -59,18 +60,22 @@ static enum incise_status order_by_obs(struct piece *piece, struct inc_removal *
     return status;
 }
 
+/* All blocks in the order in which the method takes them. */
+static enum incise_status order_blocks(struct piece *piece, struct inc_removal *removals)
+{
+    if (piece->pruning->request->method == INC_PRUNE_OBS) return order_by_obs(piece, removals);
+    for (size_t i = 0; i < piece->blocks.n; i++)
+        removals[i] = (struct inc_removal){piece->scores.scores[i], (uint32_t)i};
+    inc_removals_sort(removals, piece->blocks.n);
+    return INCISE_OK;
+}
+
 static enum incise_status choose_in_order(struct piece *piece)
 {
     size_t n = piece->blocks.n;
     struct inc_removal *removals = inc_alloc_array(piece->ctx, n, sizeof *removals);
     if (removals == NULL) return inc_fail_memory(piece->ctx, n * sizeof *removals, "a removal order");
-    enum incise_status status = INCISE_OK;
-    if (piece->pruning->request->method == INC_PRUNE_OBS) {
-        status = order_by_obs(piece, removals);
-    } else {
-        for (size_t i = 0; i < n; i++) removals[i] = (struct inc_removal){piece->scores.scores[i], (uint32_t)i};
-        inc_removals_sort(removals, n);
-    }
+    enum incise_status status = order_blocks(piece, removals);
     if (status == INCISE_OK) inc_removals_choose(removals, piece->n_chosen, piece->chosen);
     inc_free(piece->ctx, removals);
     return status;
@@ -79,11 +84,12 @@ static enum incise_status choose_in_order(struct piece *piece)
 static enum incise_status choose(struct piece *piece)
 {
     const struct inc_prune_request *request = piece->pruning->request;
-    double share = piece->pruning->shares[piece->item->target];
-    if (request->method == INC_PRUNE_MAGNITUDE)
-        return inc_choose_lowest(piece->ctx, piece->scores.scores, piece->blocks.n, share, piece->chosen);
+    size_t n = piece->blocks.n;
+    if (request->method == INC_PRUNE_MAGNITUDE && !request->channels)
+        return inc_choose_lowest(piece->ctx, piece->scores.scores, n, piece->pruning->shares[piece->item->target],
+                                 piece->chosen);
     if (request->method != INC_PRUNE_RANDOM) return choose_in_order(piece);
-    inc_choose_random(piece->item->name, request->seed, piece->blocks.n, share, piece->chosen);
+    inc_choose_random(piece->item->name, request->seed, n, (double)piece->n_chosen / (double)n, piece->chosen);
     return INCISE_OK;
 }
 
@@ -210,14 +216,22 @@ static enum incise_status prune_piece(struct piece *piece, struct inc_sequence *
     return inc_sequence_store(sequence, piece->item, piece->weights, fitted ? piece->bias : NULL);
 }
 
+static struct inc_blocks blocks_of(const struct inc_prune_request *request, const struct inc_sequence_item *item)
+{
+    size_t out = item->whole.out, in = item->whole.in;
+    return inc_blocks_of(out, in, request->channels ? out : (size_t)request->height, (size_t)request->width);
+}
+
 static enum incise_status prune_item(void *user, struct inc_sequence *sequence, const struct inc_sequence_item *item)
 {
     struct inc_pruning *pruning = user;
     const struct inc_prune_request *request = pruning->request;
     const struct inc_ctx *ctx = pruning->graph->ctx;
     struct piece piece = {.pruning = pruning, .ctx = ctx, .item = item};
-    piece.blocks = inc_blocks_of(item->whole.out, item->whole.in, (size_t)request->height, (size_t)request->width);
-    piece.n_chosen = (size_t)llround(pruning->shares[item->target] * (double)piece.blocks.n);
+    double share = pruning->shares[item->target];
+    piece.blocks = blocks_of(request, item);
+    piece.n_chosen = request->channels ? inc_channels_to_remove(piece.blocks.in, share)
+                                       : (size_t)llround(share * (double)piece.blocks.n);
     piece.chosen = inc_alloc_zero(ctx, piece.blocks.n, sizeof *piece.chosen);
     piece.weights = inc_alloc_array(ctx, elements(&piece), sizeof *piece.weights);
     piece.bias = inc_alloc_array(ctx, piece.blocks.out, sizeof *piece.bias);
@@ -225,7 +239,10 @@ static enum incise_status prune_item(void *user, struct inc_sequence *sequence, 
                                     ? prune_piece(&piece, sequence)
                                     : inc_fail_memory(ctx, elements(&piece) * sizeof *piece.weights, "a pruned weight");
     inc_scores_release(ctx, &piece.scores);
-    inc_free(ctx, piece.chosen);
+    if (request->channels)
+        pruning->removed[item->target] = piece.chosen;
+    else
+        inc_free(ctx, piece.chosen);
     inc_free(ctx, piece.weights);
     inc_free(ctx, piece.bias);
     pruning->n_done++;
@@ -234,16 +251,135 @@ static enum incise_status prune_item(void *user, struct inc_sequence *sequence, 
     return status;
 }
 
+/* ---- shares ---------------------------------------------------------------------------------------------------- */
+
+#define SPREAD 0.2 /* no weight loses more than this above the common share */
+
+/* What the method's losses are relative to: the same sum over the whole weight, or, for OBS, tr(W Cov(x) W^T). */
+static double worth_of(const struct piece *piece)
+{
+    double sum = 0;
+    if (piece->pruning->request->method == INC_PRUNE_OBS)
+        for (size_t i = 0; i < elements(piece); i++)
+            sum += piece->item->whole.weights[i] * piece->item->whole.targets[i];
+    else
+        for (size_t i = 0; i < piece->blocks.n; i++) sum += piece->scores.scores[i];
+    return sum;
+}
+
+static enum incise_status note_curve(struct piece *piece)
+{
+    struct inc_pruning *pruning = piece->pruning;
+    size_t n = piece->blocks.n, index = piece->item->target;
+    struct inc_removal *removals = inc_alloc_array(piece->ctx, n, sizeof *removals);
+    double *losses = inc_alloc_array(piece->ctx, n, sizeof *losses);
+    pruning->losses[index] = losses;
+    enum incise_status status = removals != NULL && losses != NULL
+                                    ? score(piece)
+                                    : inc_fail_memory(piece->ctx, n * sizeof *removals, "a removal order");
+    if (status == INCISE_OK) status = order_blocks(piece, removals);
+    double worth = status == INCISE_OK ? worth_of(piece) : 0;
+    for (size_t i = 0; i < n && status == INCISE_OK; i++) losses[i] = worth > 0 ? removals[i].loss / worth : 0;
+    pruning->curves[index] = (struct inc_loss_curve){losses, n, (double)elements(piece) / (double)n};
+    inc_free(piece->ctx, removals);
+    return status;
+}
+
+static enum incise_status curve_item(void *user, struct inc_sequence *sequence, const struct inc_sequence_item *item)
+{
+    struct inc_pruning *pruning = user;
+    struct piece piece = {.pruning = pruning, .ctx = pruning->graph->ctx, .item = item};
+    (void)sequence; /* nothing is stored: the model stays as it is */
+    piece.blocks = blocks_of(pruning->request, item);
+    enum incise_status status = note_curve(&piece);
+    inc_scores_release(piece.ctx, &piece.scores);
+    return status;
+}
+
+static enum incise_status walk(struct inc_pruning *pruning, struct inc_calibration *calibration, enum inc_goal goal,
+                               inc_sequence_fn *fn)
+{
+    struct inc_sequence sequence;
+    enum incise_status status = inc_sequence_open(pruning->graph, calibration, pruning->targets, goal, &sequence);
+    if (status == INCISE_OK) status = inc_sequence_run(&sequence, fn, pruning);
+    inc_sequence_close(&sequence);
+    return status;
+}
+
+/* Works out the shares from the losses that the method sees in the model as it is. */
+static enum incise_status allocate(struct inc_pruning *pruning, struct inc_calibration *calibration)
+{
+    const struct inc_ctx *ctx = pruning->graph->ctx;
+    size_t n = pruning->targets->n;
+    double share = pruning->request->sparsity;
+    pruning->curves = inc_alloc_zero(ctx, n, sizeof *pruning->curves);
+    pruning->losses = inc_alloc_zero(ctx, n, sizeof *pruning->losses);
+    enum incise_status status = pruning->curves != NULL && pruning->losses != NULL
+                                    ? walk(pruning, calibration, INC_GOAL_OWN, curve_item)
+                                    : inc_fail_memory(ctx, n * sizeof *pruning->curves, "the list of weights");
+    if (status == INCISE_OK)
+        inc_allocate_by_loss(pruning->curves, n, share, fmin(share + SPREAD, 0.95), pruning->shares);
+    for (size_t i = 0; pruning->losses != NULL && i < n; i++) inc_free(ctx, pruning->losses[i]);
+    inc_free(ctx, pruning->losses);
+    inc_free(ctx, pruning->curves);
+    pruning->losses = NULL;
+    pruning->curves = NULL;
+    return status;
+}
+
 /* ---- the whole graph ------------------------------------------------------------------------------------------- */
 
-enum incise_status inc_prune_fitted(struct inc_pruning *pruning, struct inc_calibration *calibration)
+static enum incise_status prune_targets(struct inc_pruning *pruning, struct inc_calibration *calibration)
 {
     static const enum inc_goal goals[] = {
         [INC_REFIT_NONE] = INC_GOAL_OWN, [INC_REFIT_DENSE] = INC_GOAL_DENSE, [INC_REFIT_RESIDUAL] = INC_GOAL_RESIDUAL};
-    struct inc_sequence sequence;
-    enum incise_status status = inc_sequence_open(pruning->graph, calibration, pruning->targets,
-                                                  goals[pruning->request->refit], &sequence);
-    if (status == INCISE_OK) status = inc_sequence_run(&sequence, prune_item, pruning);
-    inc_sequence_close(&sequence);
+    if (strcmp(pruning->request->allocate, "global") == 0) INC_TRY(allocate(pruning, calibration));
+    return walk(pruning, calibration, goals[pruning->request->refit], prune_item);
+}
+
+/* Prunes the outer matrices as they are, columns set to zero; then the channels go out of the graph. */
+static enum incise_status prune_outers(struct inc_pruning *pruning, struct inc_calibration *calibration,
+                                       const struct inc_feed_forwards *layers)
+{
+    enum incise_status status = prune_targets(pruning, calibration);
+    for (size_t i = 0; i < layers->n && status == INCISE_OK; i++)
+        status = inc_channels_remove(pruning->graph, &layers->items[i], pruning->removed[i]);
+    return status == INCISE_OK ? inc_graph_infer(pruning->graph) : status;
+}
+
+static enum incise_status prune_channels(const struct inc_pruning *pruning, struct inc_calibration *calibration,
+                                         const struct inc_feed_forwards *layers)
+{
+    const struct inc_targets *all = pruning->targets;
+    struct inc_targets outers = {.ctx = all->ctx, .n = layers->n};
+    struct inc_pruning own = *pruning;
+    double *shares = inc_alloc_array(all->ctx, layers->n, sizeof *shares);
+    outers.items = inc_alloc_array(all->ctx, layers->n, sizeof *outers.items);
+    own.removed = inc_alloc_zero(all->ctx, layers->n, sizeof *own.removed);
+    own.targets = &outers;
+    own.shares = shares;
+    enum incise_status status = INCISE_OK;
+    if (shares == NULL || outers.items == NULL || own.removed == NULL)
+        status = inc_fail_memory(all->ctx, layers->n * sizeof *outers.items, "the list of weights");
+    for (size_t i = 0; i < layers->n && status == INCISE_OK; i++) {
+        outers.items[i] = layers->items[i].outer;
+        for (size_t k = 0; k < all->n; k++)
+            if (all->items[k].reader == outers.items[i].reader) shares[i] = pruning->shares[k];
+    }
+    if (status == INCISE_OK) status = prune_outers(&own, calibration, layers);
+    for (size_t i = 0; own.removed != NULL && i < layers->n; i++) inc_free(all->ctx, own.removed[i]);
+    inc_free(all->ctx, own.removed);
+    inc_free(all->ctx, outers.items);
+    inc_free(all->ctx, shares);
+    return status;
+}
+
+enum incise_status inc_prune_fitted(struct inc_pruning *pruning, struct inc_calibration *calibration)
+{
+    struct inc_feed_forwards layers;
+    if (!pruning->request->channels) return prune_targets(pruning, calibration);
+    enum incise_status status = inc_feed_forwards_find(pruning->graph, pruning->targets, &layers);
+    if (status == INCISE_OK) status = prune_channels(pruning, calibration, &layers);
+    inc_feed_forwards_release(&layers);
     return status;
 }

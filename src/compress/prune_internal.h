@@ -3,6 +3,7 @@
 #ifndef INC_COMPRESS_PRUNE_INTERNAL_H
 #define INC_COMPRESS_PRUNE_INTERNAL_H
 
+#include "compress/allocate.h"
 #include "compress/blocks.h"
 #include "compress/calibration.h"
 #include "compress/changes.h"
@@ -21,6 +22,7 @@ struct inc_prune_request {
     bool channels;         /* of feed-forward layers, else blocks: */
     int64_t height, width; /* of a block, as asked */
     double sparsity;
+    const char *allocate; /* "uniform", "global" or a file */
     uint64_t seed;
     incise_progress_fn *progress;
     void *progress_user;
@@ -32,8 +34,11 @@ struct inc_pruning {
     struct inc_pool *pool;
     const struct inc_prune_request *request;
     const struct inc_targets *targets;
-    const double *shares; /* per target: what to remove of it */
+    double *shares; /* per target: what to remove of it */
     struct incise_changes *changes;
+    bool **removed;                /* channels: per target, which are gone; NULL before its turn */
+    struct inc_loss_curve *curves; /* per target, while the shares are worked out; then NULL */
+    double **losses;               /* behind the curves */
     size_t n_done;
 };
 

@@ -48,11 +48,11 @@ static enum incise_status parse_word(const struct inc_ctx *ctx, const char *what
 
 static enum incise_status check_calibrated(const struct inc_ctx *ctx, const struct inc_prune_request *request)
 {
-    bool needs = request->method == INC_PRUNE_WANDA || request->method == INC_PRUNE_OBS ||
-                 request->refit != INC_REFIT_NONE || request->channels;
+    bool needs = strcmp(request->allocate, "global") == 0 || request->method == INC_PRUNE_WANDA ||
+                 request->method == INC_PRUNE_OBS || request->refit != INC_REFIT_NONE || request->channels;
     if (!needs) return INCISE_OK;
     return inc_fail(ctx, INCISE_ERROR_USAGE,
-                    "wanda, obs, channel and refit look at activations: give texts to calibrate on");
+                    "wanda, obs, channel, refit and allocate global look at activations: give texts to calibrate on");
 }
 
 enum incise_status inc_prune_parse(const struct inc_ctx *ctx, const struct incise_prune_options *options,
@@ -65,6 +65,7 @@ enum incise_status inc_prune_parse(const struct inc_ctx *ctx, const struct incis
     const char *refit = options->refit != NULL ? options->refit : calibrated ? "residual" : "none";
     int index;
     *request = (struct inc_prune_request){.sparsity = options->sparsity,
+                                          .allocate = options->allocate != NULL ? options->allocate : "uniform",
                                           .seed = options->seed,
                                           .progress = options->progress,
                                           .progress_user = options->progress_user};

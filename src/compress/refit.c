@@ -89,7 +89,6 @@ enum incise_status inc_fit_masked(const struct inc_ctx *ctx, struct inc_pool *po
     if (refit.support == NULL || refit.matrix == NULL || refit.rows == NULL) {
         status = inc_fail_memory(ctx, workers * fit->in * row_bytes, "a refit");
     } else {
-        inc_linalg_begin();
         inc_pool_run(pool, refit_strip, &refit, blocks->down);
         if (atomic_load(&refit.singular)) status = INCISE_ERROR_FAILED;
     }

@@ -354,7 +354,7 @@ static enum incise_status run_group(struct group *group, inc_sequence_fn *fn, vo
 
 enum incise_status inc_sequence_run(struct inc_sequence *sequence, inc_sequence_fn *fn, void *user)
 {
-    inc_linalg_begin();
+    inc_linalg_begin(sequence->graph->ctx);
     for (size_t i = 0; i < sequence->n_groups; i++) {
         struct group group = {
             .sequence = sequence, .readers = &sequence->groups[i], .width = sequence->groups[i].width};

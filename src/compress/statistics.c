@@ -131,7 +131,7 @@ static enum incise_status collect(struct inc_statistics *statistics, struct inc_
 {
     struct inc_reader_group *groups;
     INC_TRY(create(statistics, &stream->program->plan, &groups));
-    inc_linalg_begin();
+    inc_linalg_begin(statistics->ctx);
     for (size_t i = 0; i < stream->calibration->n_batches; i++) {
         INC_TRY(collect_batch(statistics, groups, stream, i));
         if (progress != NULL) progress(progress_user, i + 1, stream->calibration->n_batches, "statistics");

@@ -265,6 +265,7 @@ static void memory_may_be_short(void **state)
 
 int main(void)
 {
+    inc_linalg_begin(test_ctx());
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_trace_is_greedy_and_its_losses_are_exact),
         cmocka_unit_test(long_traces_agree_with_refits),

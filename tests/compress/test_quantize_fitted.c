@@ -28,7 +28,7 @@ static void make_problem(struct problem *p, float mixing, uint64_t *seed)
     for (int i = 0; i < IN * IN; i++)
         basis[i] = (i % (IN + 1) == 0 ? 1 : 0) + (double)(mixing * test_random_float(seed, -1, 1));
     memset(p->covariance, 0, sizeof p->covariance);
-    inc_linalg_begin();
+    inc_linalg_begin(test_ctx());
     inc_linalg_multiply_transposed(IN, IN, IN, 1, basis, IN, basis, IN, p->covariance, IN);
     memcpy(p->inverse, p->covariance, sizeof p->inverse);
     assert_true(inc_linalg_invert(IN, p->inverse));

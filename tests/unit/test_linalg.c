@@ -45,7 +45,7 @@ static void products_are_sums(void **state)
     static const size_t sizes[][3] = {{1, 1, 1}, {7, 3, 5}, {1025, 130, 200}, {2500, 128, 129}, {0, 4, 4}};
     struct inc_pool *pool;
     uint64_t seed = test_seed();
-    inc_linalg_begin();
+    inc_linalg_begin(test_ctx());
     assert_int_equal(inc_pool_create(test_ctx(), 2, false, &pool), INCISE_OK);
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
         size_t n = sizes[s][0], left = sizes[s][1], right = sizes[s][2], lda = left + 3, ldb = right + 1;
@@ -89,7 +89,7 @@ static void factors_solve_and_invert(void **state)
 {
     (void)state;
     uint64_t seed = test_seed();
-    inc_linalg_begin();
+    inc_linalg_begin(test_ctx());
     for (size_t n = 1; n <= 60; n += 13) {
         enum { M = 5 };
         double *a = random_positive(&seed, n), *l = malloc(n * n * sizeof *l), *inverse = malloc(n * n * sizeof *l);
