@@ -45,6 +45,8 @@ enum bench_peak {
 };
 extern const char *const bench_peak_names[];
 enum incise_isa bench_peak_isa(enum bench_peak peak);
+/* The peak of the same arithmetic on the widest registers of `isa`. */
+enum bench_peak bench_peak_widest(enum bench_peak peak, enum incise_isa isa);
 /* 1e9 operations per second, a multiplication and an addition being two. Takes about half a millisecond. */
 double bench_peak(enum bench_peak peak);
 enum bench_peak bench_peak_f32(enum incise_isa isa);

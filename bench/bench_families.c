@@ -186,5 +186,3 @@ const struct bench_family bench_families[] = {
     {"i4-g128", 4, true, 4, 128, i4_kernel, group_pack, group_run, group_release},
 };
 const size_t bench_n_families = sizeof bench_families / sizeof bench_families[0];
-const struct bench_family bench_rivals[1];
-const size_t bench_n_rivals = 0;

@@ -153,8 +153,8 @@ static void release(struct bench *bench, struct row *row)
     inc_free(&bench->ctx, row->speedup), inc_free(&bench->ctx, row->to_first);
 }
 
-/* The rows of a family, one for each kernel and pattern. */
-static void add_rows(const struct bench *bench, const struct bench_family *family, struct table *table)
+/* The rows of a family, one for each kernel and pattern. A rival takes the widest registers it may. */
+static void add_rows(const struct bench *bench, const struct bench_family *family, bool rival, struct table *table)
 {
     struct pattern patterns[MAX_PATTERNS];
     struct row row = {.family = family};
@@ -162,6 +162,7 @@ static void add_rows(const struct bench *bench, const struct bench_family *famil
     if (!bench_wants(bench, family->name)) return;
     for (; family->kernel(row.index, &row.kernel); row.index++) {
         if (row.kernel.isa > bench->isa || row.kernel.isa == INCISE_ISA_SCALAR) continue;
+        if (rival) row.kernel.peak = bench_peak_widest(row.kernel.peak, bench->isa);
         row.dense = table->n_rows;
         for (size_t i = 0; i < n_patterns && table->n_rows < MAX_ROWS; i++) {
             row.pattern = patterns[i];
@@ -208,8 +209,8 @@ static void print_limits(struct bench *bench)
 void bench_gemm(struct bench *bench)
 {
     struct table *table = bench_alloc(bench, 1, sizeof *table);
-    for (size_t i = 0; i < bench_n_families; i++) add_rows(bench, &bench_families[i], table);
-    for (size_t i = 0; i < bench_n_rivals; i++) add_rows(bench, &bench_rivals[i], table);
+    for (size_t i = 0; i < bench_n_families; i++) add_rows(bench, &bench_families[i], false, table);
+    for (size_t i = 0; i < bench_n_rivals; i++) add_rows(bench, &bench_rivals[i], true, table);
     if (table->n_rows) print_limits(bench);
     for (size_t s = 0; s < bench->n_shapes; s++) {
         for (size_t m = 0; m < bench->n_ms && table->n_rows; m++) {

@@ -58,9 +58,9 @@ bool bench_wants(const struct bench *bench, const char *family)
 static int usage(FILE *to)
 {
     fputs("usage: bench_kernels [-m 1,4096] [-s 768x768,768x1152] [-i avx2] [-r ROUNDS] [-p] [FAMILY...]\n"
-          "Rates of single kernels on one thread: families f32 i8 i8-g32 i8-g128 i4-g32 i4-g64 i4-g128\n"
-          "(products; -gN: a scale per N inputs), attention, rows, and the libraries\n"
-          "that were found when this was built; all of them without FAMILY.\n"
+          "Rates of single kernels on one thread. Families: f32 i8 i8-g32 i8-g128 i4-g32 i4-g64 i4-g128\n"
+          "(products; -gN: a scale per N inputs), attention, rows; all of them without FAMILY. Beside f32 and\n"
+          "i8 run OpenBLAS and, if it was found when this was built, oneDNN.\n"
           "  -m  rows of the input\n"
           "  -s  weights, outputs x inputs\n"
           "  -i  the last instruction set: avx2, avx512, vnni, bf16\n"

@@ -56,6 +56,12 @@ enum incise_isa bench_peak_isa(enum bench_peak peak)
     return peak == BENCH_PEAK_FMA_512 ? INCISE_ISA_AVX512 : INCISE_ISA_AVX2;
 }
 
+enum bench_peak bench_peak_widest(enum bench_peak peak, enum incise_isa isa)
+{
+    if (peak == BENCH_PEAK_FMA_256 && isa >= INCISE_ISA_AVX512) return BENCH_PEAK_FMA_512;
+    return peak == BENCH_PEAK_I8_256 && isa >= INCISE_ISA_VNNI ? BENCH_PEAK_DOT_512 : peak;
+}
+
 double bench_peak(enum bench_peak peak)
 {
     static double (*const peaks[])(void) = {fma_256, fma_512, i8_256, i4_256, dot_512};
@@ -64,7 +70,7 @@ double bench_peak(enum bench_peak peak)
 
 enum bench_peak bench_peak_f32(enum incise_isa isa)
 {
-    return isa <= INCISE_ISA_AVX2 ? BENCH_PEAK_FMA_256 : BENCH_PEAK_FMA_512;
+    return bench_peak_widest(BENCH_PEAK_FMA_256, isa);
 }
 
 __attribute__((target("avx2"))) double bench_read_rate(const void *data, size_t bytes)

@@ -11,6 +11,7 @@
 
 #define TILE_NR       (2 * VF_LANES)
 #define TILE_PREFETCH 8  /* k-steps that weights are fetched ahead */
+#define UNROLL        4  /* dense k-steps per iteration: what is not arithmetic counts on a core that is shared */
 #define SLAB_ROWS     60 /* whole tiles; A and C of so many rows stay in L2 while all strips pass over them */
 
 /* What a tile needs besides its rows: one strip of one call. */
@@ -84,12 +85,17 @@ static inline __attribute__((always_inline)) void run_tile(const size_t rows, co
     }
     const size_t lda = job->lda;
     const uintptr_t ahead = job->ahead;
-    const float *w = job->strip->w, *const end = w + (size_t)job->strip->n_steps * TILE_NR;
-    if (job->strip->k) {
-        for (const uint32_t *k = job->strip->k; w < end; w += TILE_NR) add_step(rows, sum, w, ahead, a + *k++, lda);
-    } else {
-        for (; w < end; w += TILE_NR) add_step(rows, sum, w, ahead, a++, lda);
+    const float *w = job->strip->w;
+    const uint32_t *k = job->strip->k;
+    size_t left = job->strip->n_steps;
+    if (k) {
+        for (; left; left--, w += TILE_NR) add_step(rows, sum, w, ahead, a + *k++, lda);
     }
+    for (; left >= UNROLL; left -= UNROLL, w += UNROLL * TILE_NR, a += UNROLL) {
+        INC_UNROLL
+        for (size_t i = 0; i < UNROLL; i++) add_step(rows, sum, w + i * TILE_NR, ahead, a + i, lda);
+    }
+    for (; left; left--, w += TILE_NR) add_step(rows, sum, w, ahead, a++, lda);
     store_sums(rows, sum, job, c);
 }
 

@@ -17,8 +17,9 @@ enum { MR = 10, NR = 8, WIDEN_QUADS = 8 };
     __asm__("vpmaddubsw %2, %1, %1\n\tvpmaddwd %3, %1, %1\n\tvpaddd %1, %0, %0" \
             : "+x"(sum), "+x"(x)                                                 \
             : "x"(w), "x"(ones))
-/* The same in 16 bits, [8 outputs][2 pairs]. */
+/* The same in 16 bits, [8 outputs][2 pairs]; and a first product, in place of zero and a sum. */
 #define DOT_16(sum, x, w) __asm__("vpmaddubsw %2, %1, %1\n\tvpaddw %1, %0, %0" : "+x"(sum), "+x"(x) : "x"(w))
+#define FIRST_16(sum, x, w) __asm__("vpmaddubsw %2, %1, %0" : "=x"(sum) : "x"(x), "x"(w))
 
 /* What a tile needs besides its rows: one strip of one call. */
 struct strip_job {
@@ -55,15 +56,33 @@ static inline __m256i broadcast_quad(const uint8_t *a)
         __asm__("" : "+r"(row));       \
     }
 
-static inline __attribute__((always_inline)) void add_quad_16(const size_t rows, __m256i sum[MR], const uint8_t *row,
-                                                              size_t lda, __m256i quad)
+static inline __attribute__((always_inline)) void add_quad_16(const size_t rows, const bool first, __m256i sum[MR],
+                                                              const uint8_t *row, size_t lda, __m256i quad)
 {
     INC_UNROLL
     for (size_t i = 0; i < rows; i++) {
         __m256i x = broadcast_quad(row + i % 3 * lda);
-        DOT_16(sum[i], x, quad);
+        if (first)
+            FIRST_16(sum[i], x, quad);
+        else
+            DOT_16(sum[i], x, quad);
         NEXT_ROW(i, row, lda)
     }
+}
+
+/* Two quads of 4-bit weights, at w, of the inputs that k tells. */
+static inline __attribute__((always_inline)) void add_pair_i4(const size_t rows, const bool first, __m256i sum[MR],
+                                                              const struct strip_job *job, const uint8_t *a,
+                                                              const uint8_t *w, const uint16_t *k)
+{
+    const __m256i low = _mm256_set1_epi8(15), both = load(w);
+    const __m256i value = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1)); /* of a half byte */
+    const __m256i quad = _mm256_shuffle_epi8(value, _mm256_and_si256(both, low));
+    const __m256i next = _mm256_shuffle_epi8(value, _mm256_and_si256(_mm256_srli_epi16(both, 4), low));
+    inc_fetch_ahead(rows, MR, w, job->ahead);
+    add_quad_16(rows, first, sum, a + k[0] * (size_t)4, job->lda, quad);
+    add_quad_16(rows, false, sum, a + k[1] * (size_t)4, job->lda, next);
 }
 
 /* Adds the products of quads [q, end), at most WIDEN_QUADS, of 4-bit weights to the group's sums. */
@@ -71,21 +90,12 @@ static inline __attribute__((always_inline)) void add_quads_i4(const size_t rows
                                                                const uint8_t *a, size_t q, size_t end,
                                                                struct sums *sums)
 {
-    const __m256i low = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
-    const __m256i value = _mm256_broadcastsi128_si256(
-        _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1)); /* of a half byte */
-    const uint8_t *w = job->strip->w + q * NR * 2;
-    const uint16_t *k = job->strip->k;
+    const __m256i ones = _mm256_set1_epi16(1);
+    const uint8_t *w = job->strip->w + q * NR * 2, *const w_end = job->strip->w + end * NR * 2;
+    const uint16_t *k = job->strip->k + q;
     __m256i sum[MR];
-    INC_UNROLL
-    for (size_t i = 0; i < rows; i++) sum[i] = _mm256_setzero_si256();
-    for (; q < end; q += 2, w += NR * 4) {
-        const __m256i both = load(w);
-        inc_fetch_ahead(rows, MR, w, job->ahead);
-        const __m256i first = _mm256_and_si256(both, low), second = _mm256_and_si256(_mm256_srli_epi16(both, 4), low);
-        add_quad_16(rows, sum, a + k[q] * (size_t)4, job->lda, _mm256_shuffle_epi8(value, first));
-        add_quad_16(rows, sum, a + k[q + 1] * (size_t)4, job->lda, _mm256_shuffle_epi8(value, second));
-    }
+    add_pair_i4(rows, true, sum, job, a, w, k);
+    for (w += NR * 4, k += 2; w < w_end; w += NR * 4, k += 2) add_pair_i4(rows, false, sum, job, a, w, k);
     INC_UNROLL
     for (size_t i = 0; i < rows; i++)
         sums->group[i] = _mm256_add_epi32(sums->group[i], _mm256_madd_epi16(sum[i], ones));
