@@ -9,14 +9,14 @@ static void run_items(const struct inc_attention_kernel *kernel, const struct in
     for (size_t i = 0; i < inc_attention_items(args); i++) inc_attention_run(kernel, args, i, scratch);
 }
 
-static void bench_heads(struct bench *bench, enum incise_isa isa, size_t n, unsigned heads, unsigned kv_heads,
-                        unsigned head_dim)
+static void bench_heads(struct bench *bench, enum incise_isa isa, bool integers, size_t n, unsigned heads,
+                        unsigned kv_heads, unsigned head_dim)
 {
-    const struct inc_attention_kernel *kernel = inc_attention_select(isa);
+    const struct inc_attention_kernel *kernel = inc_attention_select(isa, integers);
     const size_t q = (size_t)heads * head_dim, kv = (size_t)kv_heads * head_dim;
     float *x = bench_random_floats(bench, n * q, 4), *k = bench_random_floats(bench, n * kv, 5);
     float *v = bench_random_floats(bench, n * kv, 6), *out = bench_random_floats(bench, n * q, 7);
-    void *scratch = bench_alloc(bench, inc_attention_scratch(heads, kv_heads, head_dim), 1);
+    void *scratch = bench_alloc(bench, inc_attention_scratch(kernel, heads, kv_heads, head_dim), 1);
     double *rate = bench_alloc(bench, bench->rounds, sizeof *rate);
     double *share = bench_alloc(bench, bench->rounds, sizeof *share);
     const struct inc_attention_args args = {.n = n, .q = x, .k = k, .v = v, .ldq = q, .ldk = kv, .ldv = kv, .out = out,
@@ -39,10 +39,10 @@ void bench_attention(struct bench *bench)
 {
     if (!bench_wants(bench, "attention")) return;
     printf("attention: GFLOP/s, best, share of the FMA peak\n");
-    for (enum incise_isa isa = INCISE_ISA_AVX2; isa <= INCISE_ISA_AVX512 && isa <= bench->isa; isa++) {
+    for (enum incise_isa isa = INCISE_ISA_AVX2; isa <= INCISE_ISA_VNNI && isa <= bench->isa; isa++) {
         for (size_t n = 32; n <= 512; n *= 4) {
-            bench_heads(bench, isa, n, 12, 12, 64);
-            bench_heads(bench, isa, n, 3, 1, 256);
+            bench_heads(bench, isa, isa == INCISE_ISA_VNNI, n, 12, 12, 64);
+            bench_heads(bench, isa, isa == INCISE_ISA_VNNI, n, 3, 1, 256);
         }
     }
 }

@@ -32,7 +32,7 @@ class Port(c.Structure):
 
 
 class Incise:
-    """`isa`: a number of enum incise_isa, -1 = all; `compute`: auto, float or int8."""
+    """`isa`: a number of enum incise_isa, -1 = all; `compute`: auto, float, int8 or int8-attention."""
 
     def __init__(self, model, threads, library, isa=-1, compute="auto", pin=1):
         self.lib = c.CDLL(library)
@@ -43,7 +43,7 @@ class Incise:
         self.check(self.lib.incise_engine_create(c.byref(options), c.byref(self.engine)))
         load = LoadOptions()
         self.lib.incise_load_options_init(c.byref(load))
-        load.compute = ["auto", "float", "int8"].index(compute)
+        load.compute = ["auto", "float", "int8", "int8-attention"].index(compute)
         self.check(self.lib.incise_model_load(self.engine, model.encode(), c.byref(load), c.byref(self.model)))
         self.check(self.lib.incise_session_create(self.model, c.byref(self.session)))
 

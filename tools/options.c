@@ -18,8 +18,9 @@ static const struct tool_option global_options[] = {
     GLOBAL("isa", 0, TOOL_CHOICE, isa, "auto|scalar|avx2|avx512|vnni|bf16", "highest instruction set to use",
            "INCISE_ISA"),
     GLOBAL("device", 'd', TOOL_CHOICE, device, "cpu", "where to run", "INCISE_DEVICE"),
-    GLOBAL("compute", 0, TOOL_CHOICE, compute, "auto|float|int8",
-           "auto: as the model's rt_info says; int8: integer weights times rows quantized on the fly",
+    GLOBAL("compute", 0, TOOL_CHOICE, compute, "auto|float|int8|int8-attention",
+           "auto: as the model's rt_info says; int8: integer weights times rows quantized on the fly; "
+           "int8-attention: attention too",
            "INCISE_COMPUTE"),
     GLOBAL("log", 0, TOOL_CHOICE, log, "error|warning|info|debug", "what is reported on stderr (default: warning)",
            "INCISE_LOG"),

@@ -49,7 +49,8 @@ struct incise_tensor {
 enum incise_compute {
     INCISE_COMPUTE_AUTO = 0, /* what the model's rt_info says: incise/activations = dynamic runs integers */
     INCISE_COMPUTE_FLOAT = 1,
-    INCISE_COMPUTE_INT8 = 2 /* every linear with integer weights multiplies integers, rows quantized on the fly */
+    INCISE_COMPUTE_INT8 = 2, /* every linear with integer weights multiplies integers, rows quantized on the fly */
+    INCISE_COMPUTE_INT8_ATTENTION = 3 /* so does attention, of any weights; on CPUs without VNNI it stays float */
 };
 
 /* Initialize with incise_load_options_init, change what you need. */

@@ -60,7 +60,7 @@ static enum incise_status hash_tokenizer(const struct incise_embedder *e, struct
 enum incise_status incise_embedder_describe(const struct incise_embedder *e, const char *prompt,
                                             incise_property_fn *property, void *user)
 {
-    static const char *const computes[] = {"auto", "float", "int8"};
+    static const char *const computes[] = {"auto", "float", "int8", "int8-attention"};
     const char *text;
     struct inc_buffer model, tokenizer;
     char width[32], length[32];

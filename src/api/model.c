@@ -102,6 +102,7 @@ static const enum inc_integer_mode integer_modes[] = {
     [INCISE_COMPUTE_AUTO] = INC_INTEGER_AS_WRITTEN,
     [INCISE_COMPUTE_FLOAT] = INC_INTEGER_NONE,
     [INCISE_COMPUTE_INT8] = INC_INTEGER_ALL,
+    [INCISE_COMPUTE_INT8_ATTENTION] = INC_INTEGER_AND_ATTENTION,
 };
 
 enum incise_status incise_model_load(struct incise_engine *engine, const char *path,
@@ -112,7 +113,7 @@ enum incise_status incise_model_load(struct incise_engine *engine, const char *p
     double start = inc_seconds();
     incise_load_options_init(&defaults);
     if (options == NULL) options = &defaults;
-    if (options->struct_size != sizeof *options || (unsigned)options->compute > INCISE_COMPUTE_INT8)
+    if (options->struct_size != sizeof *options || (unsigned)options->compute > INCISE_COMPUTE_INT8_ATTENTION)
         return inc_fail(&engine->ctx, INCISE_ERROR_USAGE,
                         "load options were not initialized by incise_load_options_init");
     struct inc_program_options program = {.mode = integer_modes[options->compute],

@@ -53,6 +53,7 @@ struct inc_attention_step {
     bool causal;
     uint32_t window; /* 0: none; else |pos_i - pos_j| < window */
     uint32_t bias;   /* index into inc_batch.biases, or INC_NO_BUFFER */
+    bool integer;    /* products of 8-bit integers, if the device has them at a gain (kernels/attention) */
 };
 
 /* LayerNorm and RMSNorm; RMSNorm over `groups` equal parts of the row (q/k-norm: one per head) with a shared gamma. */

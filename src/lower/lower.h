@@ -84,7 +84,12 @@ struct inc_plan {
 };
 
 /* Which linears multiply integers. */
-enum inc_integer_mode { INC_INTEGER_NONE, INC_INTEGER_ALL, INC_INTEGER_AS_WRITTEN /* what rt_info incise/ says */ };
+enum inc_integer_mode {
+    INC_INTEGER_NONE,
+    INC_INTEGER_ALL,
+    INC_INTEGER_AND_ATTENTION, /* all, and attention multiplies integers too */
+    INC_INTEGER_AS_WRITTEN     /* what rt_info incise/ says */
+};
 
 /* Lays out the lowered graph. Refuses (lowering->reason) where rows cannot express it. The plan points into the graph.
  */

@@ -36,7 +36,7 @@ static bool can_be_integer(const struct inc_planner *planner, const struct inc_s
 static bool wants_dynamic(const struct inc_planner *planner, const struct inc_slot *slot)
 {
     const struct inc_graph *graph = planner->lowering->graph;
-    if (planner->mode == INC_INTEGER_ALL) return true;
+    if (planner->mode == INC_INTEGER_ALL || planner->mode == INC_INTEGER_AND_ATTENTION) return true;
     const char *activations = inc_info_get(graph, "incise/activations");
     return activations != NULL && strcmp(activations, "dynamic") == 0 && !is_float_layer(graph, slot->name);
 }
@@ -252,6 +252,7 @@ enum incise_status inc_plan_attention(struct inc_planner *planner, struct inc_no
         .causal = inc_attr_bool(node, "causal"),
         .window = (uint32_t)inc_attr_int(node, "window"),
         .bias = bias,
+        .integer = planner->mode == INC_INTEGER_AND_ATTENTION,
     };
     return INCISE_OK;
 }

@@ -62,6 +62,8 @@ static void stages_do_not_matter(void **state)
         check_model("bert-int8-asym", INC_INTEGER_ALL, threads);
         check_model("gemma", INC_INTEGER_NONE, threads);
         check_model("gemma-int8-sym", INC_INTEGER_ALL, threads);
+        check_model("bert-int8-asym", INC_INTEGER_AND_ATTENTION, threads);
+        check_model("gemma-int8-sym", INC_INTEGER_AND_ATTENTION, threads);
     }
     assert_int_equal(test_live_allocations(), 0);
 }

@@ -58,16 +58,23 @@ static void attention_item(void *arg, size_t item, unsigned worker)
     }
     struct inc_attention_args args = sequence_args(run, low);
     double start = inc_cpu_clock(run->stage);
-    inc_attention_run(run->stage->cpu->attention, &args, item - run->first_item[low],
+    inc_attention_run(inc_cpu_attention_kernel(run->stage->cpu, run->step), &args, item - run->first_item[low],
                       run->scratch + worker * run->worker_bytes);
     inc_cpu_busy(run->stage, worker, 0, start);
+}
+
+const struct inc_attention_kernel *inc_cpu_attention_kernel(const struct inc_cpu *cpu, const struct inc_step *step)
+{
+    bool integer = step->u.attention.integer && step->u.attention.head_dim <= INC_QUADS_MAX_K;
+    return integer ? cpu->attention_i8 : cpu->attention;
 }
 
 size_t inc_cpu_attention_scratch(const struct inc_cpu *cpu, const struct inc_step *step)
 {
     const struct inc_attention_step *attention = &step->u.attention;
-    (void)cpu;
-    return inc_round_up(inc_attention_scratch(attention->heads, attention->kv_heads, attention->head_dim), INC_ALIGN);
+    const struct inc_attention_kernel *kernel = inc_cpu_attention_kernel(cpu, step);
+    size_t bytes = inc_attention_scratch(kernel, attention->heads, attention->kv_heads, attention->head_dim);
+    return inc_round_up(bytes, INC_ALIGN);
 }
 
 void inc_cpu_attention(const struct inc_cpu_stage *stage, void *scratch, size_t worker_bytes)

@@ -56,7 +56,7 @@ static void cpu_describe(const struct inc_device *device, const struct inc_step 
     if (step->op == INC_OP_LINEAR)
         inc_cpu_describe_linear(cpu, prepared, info);
     else if (step->op == INC_OP_ATTENTION)
-        info->kernel = cpu->attention->name;
+        info->kernel = inc_cpu_attention_kernel(cpu, step)->name;
 }
 
 static size_t worker_scratch(const struct inc_cpu *cpu, const struct inc_step *steps, size_t n_steps)
@@ -125,6 +125,7 @@ static bool cpu_kernel(const struct inc_device *device, size_t index, const char
         {"gemm int8 grouped", cpu->gemm_group_i8->name, cpu->gemm_group_i8->isa},
         {"gemm int4", cpu->gemm_group_i4->name, cpu->gemm_group_i4->isa},
         {"attention", cpu->attention->name, cpu->attention->isa},
+        {"attention int8", cpu->attention_i8->name, cpu->attention_i8->isa},
         {"norm", cpu->norm->name, cpu->norm->isa},
         {"activation", cpu->act->name, cpu->act->isa},
         {"quantize", cpu->quantize->name, cpu->quantize->isa},
@@ -166,7 +167,8 @@ enum incise_status inc_cpu_device_create(const struct inc_ctx *ctx, struct inc_p
     cpu->gemm_i8 = inc_gemm_i8_select(isa);
     cpu->gemm_group_i4 = inc_gemm_group_select(isa, 4);
     cpu->gemm_group_i8 = inc_gemm_group_select(isa, 8);
-    cpu->attention = inc_attention_select(isa);
+    cpu->attention = inc_attention_select(isa, false);
+    cpu->attention_i8 = inc_attention_select(isa, true);
     cpu->norm = inc_norm_select(isa);
     cpu->act = inc_act_select(isa);
     cpu->quantize = inc_quantize_select(isa);

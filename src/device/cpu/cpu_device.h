@@ -20,7 +20,7 @@ struct inc_cpu {
     const struct inc_gemm_f32_kernel *gemm_f32;
     const struct inc_gemm_i8_kernel *gemm_i8;
     const struct inc_gemm_group_kernel *gemm_group_i4, *gemm_group_i8;
-    const struct inc_attention_kernel *attention;
+    const struct inc_attention_kernel *attention, *attention_i8; /* may be the same */
     const struct inc_norm_kernel *norm;
     const struct inc_act_kernel *act;
     const struct inc_quantize_kernel *quantize;
@@ -98,6 +98,7 @@ void inc_cpu_describe_linear(const struct inc_cpu *cpu, const struct inc_prepare
 void inc_cpu_linears(const struct inc_cpu_stage *stage, size_t first, size_t n);
 /* Linear `index` of the stage for some rows, on the calling thread. */
 void inc_cpu_linear_rows(const struct inc_cpu_stage *stage, size_t index, size_t row, size_t rows);
+const struct inc_attention_kernel *inc_cpu_attention_kernel(const struct inc_cpu *cpu, const struct inc_step *step);
 size_t inc_cpu_attention_scratch(const struct inc_cpu *cpu, const struct inc_step *step);
 /* The stage's only step. */
 void inc_cpu_attention(const struct inc_cpu_stage *stage, void *scratch, size_t scratch_bytes);

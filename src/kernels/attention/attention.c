@@ -4,17 +4,11 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/size.h"
-#include "kernels/gemm/gemm_f32.h"
+#include "kernels/attention/attention_item.h"
 
 /* Rows (queries times the query heads of one key/value head) of an item: packing keys and values takes a few percent
  * of such an item's time. */
 #define ITEM_ROWS 128
-/* Keys per block: as many as make KEY_FLOATS packed values, so that they stay in the L2 cache. */
-#define KEY_FLOATS 65536
-#define KEY_BLOCK_MIN 64
-#define KEY_BLOCK_MAX 512
-#define NR_MAX 32 /* every kernel's nr divides it, and the key blocks */
 
 static const struct inc_attention_kernel *const kernels[] = {
 #define INC_ATTENTION(name, isa) &inc_attention_##name,
@@ -28,19 +22,14 @@ const struct inc_attention_kernel *const *inc_attention_kernels(size_t *n)
     return kernels;
 }
 
-const struct inc_attention_kernel *inc_attention_select(enum incise_isa isa)
+const struct inc_attention_kernel *inc_attention_select(enum incise_isa isa, bool integers)
 {
     const struct inc_attention_kernel *best = kernels[0];
     for (size_t i = 1; i < sizeof kernels / sizeof kernels[0]; i++) {
-        if (kernels[i]->isa <= isa) best = kernels[i];
+        const bool wanted = kernels[i]->i8 == NULL || (integers && kernels[i]->isa >= INCISE_ISA_VNNI);
+        if (kernels[i]->isa <= isa && wanted) best = kernels[i];
     }
     return best;
-}
-
-static size_t key_block(size_t head_dim)
-{
-    const size_t keys = KEY_FLOATS / head_dim / NR_MAX * NR_MAX;
-    return inc_min_size(inc_max_size(keys, KEY_BLOCK_MIN), KEY_BLOCK_MAX);
 }
 
 /* Queries of the largest item. */
@@ -60,32 +49,9 @@ size_t inc_attention_items(const struct inc_attention_args *args)
     return query_blocks(args) * args->kv_heads;
 }
 
-/* Rows of scores are a cache line apart from a power of two, or their lines would fall into the same cache set. */
-static size_t score_stride(size_t head_dim)
-{
-    return key_block(head_dim) + 16;
-}
-
-struct span {
-    size_t low, high;
-};
-
-/* One item at work. Rows are numbered query head by query head: row = g * queries + query - first. */
-struct item {
-    const struct inc_attention_kernel *kernel;
-    const struct inc_gemm_f32_kernel *gemm;
-    const struct inc_attention_args *args;
-    size_t first, queries; /* the item's queries */
-    size_t group, kv_head; /* query heads, and their common key/value head */
-    size_t low, high;      /* keys of the current block that some query sees */
-    float *packed, *scores, *partial;
-    struct inc_attention_row *rows;
-    struct span *visible; /* of each query */
-};
-
 /* Bytes of the parts of the scratch memory, in the order of struct item; each is a multiple of 64. No overflow: even
  * 2^32 heads of 2^32 values need less than 2^43 bytes. */
-static void scratch_parts(size_t group, size_t head_dim, size_t part[5])
+static void scratch_parts(const struct inc_attention_kernel *kernel, size_t group, size_t head_dim, size_t part[6])
 {
     const size_t queries = query_block(group), rows = queries * group, d = inc_round_up(head_dim, NR_MAX);
     part[0] = key_block(head_dim) * d * sizeof(float);
@@ -93,13 +59,15 @@ static void scratch_parts(size_t group, size_t head_dim, size_t part[5])
     part[2] = queries * d * sizeof(float);
     part[3] = inc_round_up(rows * sizeof(struct inc_attention_row), INC_ALIGN);
     part[4] = inc_round_up(queries * sizeof(struct span), INC_ALIGN);
+    part[5] = kernel->i8 != NULL ? inc_attention_i8_scratch(rows, head_dim) : 0;
 }
 
-size_t inc_attention_scratch(unsigned heads, unsigned kv_heads, unsigned head_dim)
+size_t inc_attention_scratch(const struct inc_attention_kernel *kernel, unsigned heads, unsigned kv_heads,
+                             unsigned head_dim)
 {
-    size_t part[5];
-    scratch_parts(heads / kv_heads, head_dim, part);
-    return part[0] + part[1] + part[2] + part[3] + part[4];
+    size_t part[6];
+    scratch_parts(kernel, heads / kv_heads, head_dim, part);
+    return part[0] + part[1] + part[2] + part[3] + part[4] + part[5];
 }
 
 /* The first key whose position is at least `position`. */
@@ -130,6 +98,10 @@ static struct span visible_keys(const struct inc_attention_args *args, size_t i)
 static void score_block(const struct item *item)
 {
     const struct inc_attention_args *args = item->args;
+    if (item->kernel->i8 != NULL) {
+        inc_attention_i8_scores(item);
+        return;
+    }
     const size_t d = args->head_dim, nr = item->gemm->nr, stride = score_stride(d), keys = item->high - item->low;
     const float *k = args->k + item->low * args->ldk + item->kv_head * d;
     for (size_t j = 0; j < keys; j += nr) {
@@ -156,27 +128,44 @@ static void softmax_row(const struct item *item, size_t g, size_t query)
     if (bias) bias += head * args->head_stride_bias + (item->first + query) * args->ld_bias + low;
     for (size_t j = item->low; j < low; j++) s[j] = 0.0f;
     for (size_t j = high; j < item->high; j++) s[j] = 0.0f;
+    const float before = item->rows[row].sum;
     item->kernel->softmax(s + low, high - low, args->scale, bias, &item->rows[row]);
+    if (item->kernel->i8 != NULL) inc_attention_i8_weights(item, row, before);
+}
+
+static void pack_values(const struct item *item)
+{
+    const struct inc_attention_args *args = item->args;
+    const size_t d = args->head_dim, nr = item->gemm->nr, keys = item->high - item->low;
+    const float *v = args->v + item->low * args->ldv + item->kv_head * d;
+    for (size_t j = 0; j < d; j += nr) {
+        item->kernel->pack_values(keys, inc_min_size(nr, d - j), v + j, args->ldv, item->packed + j * keys);
+    }
+}
+
+/* to = weights * V for query head g. */
+static void multiply_values(const struct item *item, size_t g, float *to, size_t ld)
+{
+    const size_t d = item->args->head_dim, nr = item->gemm->nr, stride = score_stride(d);
+    const size_t keys = item->high - item->low;
+    for (size_t j = 0; j < d; j += nr) {
+        const struct inc_gemm_f32_strip strip = {item->packed + j * keys, NULL, (uint32_t)keys};
+        item->gemm->run(item->queries, inc_min_size(nr, d - j), &strip, item->scores + g * item->queries * stride,
+                        stride, NULL, to + j, ld);
+    }
 }
 
 /* out = weights * V for the first block of keys, out * rescale + weights * V for later ones. */
 static void value_block(const struct item *item, bool is_first)
 {
     const struct inc_attention_args *args = item->args;
-    const size_t d = args->head_dim, nr = item->gemm->nr, stride = score_stride(d), keys = item->high - item->low;
-    const float *v = args->v + item->low * args->ldv + item->kv_head * d;
-    for (size_t j = 0; j < d; j += nr) {
-        item->kernel->pack_values(keys, inc_min_size(nr, d - j), v + j, args->ldv, item->packed + j * keys);
-    }
+    const size_t d = args->head_dim;
+    const bool integers = item->kernel->i8 != NULL;
+    (integers ? inc_attention_i8_pack_values : pack_values)(item);
     for (size_t g = 0; g < item->group; g++) {
         float *out = args->out + item->first * args->ldo + (item->kv_head * item->group + g) * d;
         float *to = is_first ? out : item->partial;
-        const size_t ldto = is_first ? args->ldo : d;
-        for (size_t j = 0; j < d; j += nr) {
-            const struct inc_gemm_f32_strip strip = {item->packed + j * keys, NULL, (uint32_t)keys};
-            item->gemm->run(item->queries, inc_min_size(nr, d - j), &strip, item->scores + g * item->queries * stride,
-                            stride, NULL, to + j, ldto);
-        }
+        (integers ? inc_attention_i8_values : multiply_values)(item, g, to, is_first ? args->ldo : d);
         for (size_t i = 0; i < item->queries && !is_first; i++) {
             const float rescale = item->rows[g * item->queries + i].rescale;
             item->kernel->combine(out + i * args->ldo, d, rescale, item->partial + i * d);
@@ -202,14 +191,15 @@ static void divide_by_sum(const struct item *item)
 
 static void place_scratch(struct item *item, void *scratch)
 {
-    size_t part[5];
+    size_t part[6];
     unsigned char *at = scratch;
-    scratch_parts(item->group, item->args->head_dim, part);
+    scratch_parts(item->kernel, item->group, item->args->head_dim, part);
     item->packed = (float *)(void *)at, at += part[0];
     item->scores = (float *)(void *)at, at += part[1];
     item->partial = (float *)(void *)at, at += part[2];
     item->rows = (struct inc_attention_row *)(void *)at, at += part[3];
-    item->visible = (struct span *)(void *)at;
+    item->visible = (struct span *)(void *)at, at += part[4];
+    if (item->kernel->i8 != NULL) inc_attention_i8_begin(item, at);
 }
 
 void inc_attention_run(const struct inc_attention_kernel *kernel, const struct inc_attention_args *args, size_t index,

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* FP32 attention of one sequence of packed tokens: out = softmax(scale * Q K^T + bias, over the visible keys) V. */
+/* Attention of one sequence of packed tokens: out = softmax(scale * Q K^T + bias, over the visible keys) V.
+ *
+ * The products are those of floats (gemm/gemm_f32.h) or of integers (gemm/gemm_i8.h). In integers: queries and keys
+ * have a scale per row and 8 bits (quant/quantize.h); weights exp(s - max) of a block of keys are q / 255; values have
+ * a scale per column of the block and 8 bits. The softmax is float, and the weights' sum is that of the q. */
 #ifndef INC_KERNELS_ATTENTION_H
 #define INC_KERNELS_ATTENTION_H
 
@@ -28,10 +32,22 @@ struct inc_attention_row {
     float max, sum, rescale;
 };
 
+/* The row functions of integer products. nr is gemm_i8's. */
+struct inc_attention_i8 {
+    /* n rows of d u8 around 128, ld bytes apart, to s8 in place; sums[j] = sum of row j. d is a multiple of 64. */
+    void (*flip_rows)(size_t n, size_t d, uint8_t *rows, size_t ld, int32_t *sums);
+    /* n value rows of d <= nr columns -> one gemm_i8 strip of ceil(n / 4) quads and the columns' scales [nr]; missing
+     * rows and columns are 0. A column with NaN or infinity has scale NaN. */
+    void (*pack_values)(size_t n, size_t d, const float *v, size_t ldv, int8_t *out, float *scale);
+    /* n weights in [0, 1] to bytes q = rint(255 w), at the same place, 0 behind them up to a multiple of 4. Returns the
+     * sum of the bytes. NaN gives anything. */
+    uint32_t (*pack_weights)(size_t n, float *weights);
+};
+
 struct inc_attention_kernel {
     const char *name;
     enum incise_isa isa;
-    /* n <= nr key rows of d values -> one gemm_f32 strip [d][nr]; missing keys are 0. */
+    /* n <= nr key rows of d values of 32 bits -> one gemm_f32 strip [d][nr]; missing keys are 0. */
     void (*pack_keys)(size_t n, size_t d, const float *k, size_t ldk, float *out);
     /* n value rows of d <= nr columns -> one gemm_f32 strip [n][nr]; missing columns are 0. */
     void (*pack_values)(size_t n, size_t d, const float *v, size_t ldv, float *out);
@@ -39,6 +55,7 @@ struct inc_attention_kernel {
     void (*softmax)(float *s, size_t n, float scale, const float *bias, struct inc_attention_row *row);
     /* o = o * factor + add; add may be NULL. */
     void (*combine)(float *o, size_t n, float factor, const float *add);
+    const struct inc_attention_i8 *i8; /* the products are of integers; NULL: of floats */
 };
 
 #define INC_ATTENTION(name, isa) extern const struct inc_attention_kernel inc_attention_##name;
@@ -47,14 +64,16 @@ struct inc_attention_kernel {
 
 /* All kernels compiled in, in rising order of instruction set; whether the CPU has it is the caller's check. */
 const struct inc_attention_kernel *const *inc_attention_kernels(size_t *n);
-/* The best kernel for `isa`; never NULL. */
-const struct inc_attention_kernel *inc_attention_select(enum incise_isa isa);
+/* The best kernel for `isa` with products of floats, or of integers if `integers` and there is one that is no slower
+ * (VNNI); never NULL. */
+const struct inc_attention_kernel *inc_attention_select(enum incise_isa isa, bool integers);
 
 /* Independent items of work: one per key/value head and block of queries. Results depend on neither the order of the
  * items nor who runs them nor what else is in the batch. */
 size_t inc_attention_items(const struct inc_attention_args *args);
 /* Bytes of scratch memory that each worker needs, for any n. */
-size_t inc_attention_scratch(unsigned heads, unsigned kv_heads, unsigned head_dim);
+size_t inc_attention_scratch(const struct inc_attention_kernel *kernel, unsigned heads, unsigned kv_heads,
+                             unsigned head_dim);
 /* Computes item `item` of `args`. `scratch` is 64-byte aligned. A query that sees no key (all hidden, or by a bias of
  * -inf) gives 0. */
 void inc_attention_run(const struct inc_attention_kernel *kernel, const struct inc_attention_args *args, size_t item,

@@ -23,4 +23,4 @@ static inline void store_transposed(vf x0, vf x1, vf x2, vf x3, float *out)
 #define ROWS_TRANSPOSE
 #include "kernels/attention/attention_rows.h"
 
-ATTENTION_KERNEL(avx2, INCISE_ISA_AVX2)
+ATTENTION_KERNEL(avx2, INCISE_ISA_AVX2, NULL)

@@ -4,4 +4,4 @@
 #define ROWS_NR 16
 #include "kernels/attention/attention_rows.h"
 
-ATTENTION_KERNEL(scalar, INCISE_ISA_SCALAR)
+ATTENTION_KERNEL(scalar, INCISE_ISA_SCALAR, NULL)

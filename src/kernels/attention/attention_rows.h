@@ -105,7 +105,8 @@ static void combine(float *o, size_t n, float factor, const float *add)
     if (rest) vf_store_n(o + i, vf_fma(vf_load_n(o + i, rest), f, add ? vf_load_n(add + i, rest) : zero), rest);
 }
 
-#define ATTENTION_KERNEL(name, isa) \
-    const struct inc_attention_kernel inc_attention_##name = {#name, isa, pack_keys, pack_values, softmax, combine};
+#define ATTENTION_KERNEL(name, isa, i8)                                                     \
+    const struct inc_attention_kernel inc_attention_##name = {#name,   isa,     pack_keys, pack_values, \
+                                                              softmax, combine, i8};
 
 #endif
