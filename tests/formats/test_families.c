@@ -354,6 +354,7 @@ static void modules_refused(void **state)
     } cases[] = {
         {MODULES("LayerNorm"), "mean_tokens", DENSE, "module 3 's.LayerNorm' in 'N' is not supported"},
         {MODULES("Pooling\", \"x\": \"") , "mean_tokens", DENSE, "N/config.json"},
+        {MODULES("Normalize"), "mean_tokens\": true, \"include_prompt\": false, \"x", DENSE, "--task features"},
         {MODULES("Normalize"), "weightedmean_tokens", DENSE, "'pooling_mode_weightedmean_tokens' is not supported"},
         {MODULES("Normalize"), "mean_tokens", "{\"in_features\": 31, \"out_features\": 3}", "in_features 31"},
         {MODULES("Normalize"), "mean_tokens", "{\"in_features\": 32, \"out_features\": 4}", "shape 4x32"},

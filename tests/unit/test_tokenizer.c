@@ -473,6 +473,12 @@ static void test_pooling(void **state)
         {"{\"pooling_mode_weightedmean_tokens\":true}", INCISE_ERROR_DATA, 0},
         {"{\"pooling_mode_mean_tokens\":1}", INCISE_ERROR_DATA, 0},
         {"{\"pooling_mode_mean_tokens\":true,\"word_embedding_dimension\":0}", INCISE_ERROR_DATA, 0},
+        {"{\"pooling_mode\":\"lasttoken\",\"embedding_dimension\":384}", INCISE_OK, INC_POOLING_LAST},
+        {"{\"pooling_mode\":[\"mean_sqrt_len_tokens\"]}", INCISE_OK, INC_POOLING_MEAN_SQRT_LEN},
+        {"{\"pooling_mode\":[\"mean\",\"max\"]}", INCISE_ERROR_DATA, 0},
+        {"{\"pooling_mode\":[]}", INCISE_ERROR_DATA, 0},
+        {"{\"pooling_mode\":\"weightedmean\"}", INCISE_ERROR_DATA, 0},
+        {"{\"pooling_mode\":true}", INCISE_ERROR_DATA, 0},
         {"{}", INCISE_ERROR_DATA, 0},
         {"{", INCISE_ERROR_DATA, 0},
     };
@@ -493,8 +499,8 @@ static void test_pooling(void **state)
         assert_true(found);
         if (cases[i].status != INCISE_OK) continue;
         assert_int_equal(pooling.mode, cases[i].mode);
-        assert_int_equal(pooling.include_prompt, i != 1);
-        assert_int_equal(pooling.dimension, i == 0 ? 384 : 0);
+        assert_int_equal(pooling.include_prompt, strstr(cases[i].json, "include_prompt") == NULL);
+        assert_int_equal(pooling.dimension, strstr(cases[i].json, "384") != NULL ? 384 : 0);
         assert_true(inc_pooling_parse(inc_pooling_name(pooling.mode), &mode) && mode == pooling.mode);
     }
     assert_false(inc_pooling_parse("median", &mode));

@@ -181,10 +181,10 @@ static enum incise_status list_tensors(struct inc_gguf *file, const struct inc_g
 
 /* ---- text vectors ------------------------------------------------------------------------------------------------ */
 
-static const enum inc_hf_pooling pooling_modes[] = {
-    [INC_GGUF_POOL_MEAN] = INC_HF_POOL_MEAN,
-    [INC_GGUF_POOL_CLS] = INC_HF_POOL_CLS,
-    [INC_GGUF_POOL_LAST] = INC_HF_POOL_LAST,
+static const enum inc_pooling_mode pooling_modes[] = {
+    [INC_GGUF_POOL_MEAN] = INC_POOLING_MEAN,
+    [INC_GGUF_POOL_CLS] = INC_POOLING_CLS,
+    [INC_GGUF_POOL_LAST] = INC_POOLING_LAST,
 };
 
 /* As llama.cpp's embedding tool: pooling, the dense layers that are there, length 1. */

@@ -18,39 +18,21 @@ struct modules {
 
 /* ---- pooling ----------------------------------------------------------------------------------------------------- */
 
-static const char *const pooling_keys[INC_HF_POOLINGS] = {
-    "pooling_mode_mean_tokens", "pooling_mode_cls_token", "pooling_mode_max_tokens",
-    "pooling_mode_mean_sqrt_len_tokens", "pooling_mode_lasttoken"};
-
-static enum incise_status read_pooling(const struct inc_json *json, enum inc_hf_pooling *mode)
-{
-    int n_set = 0;
-    for (void *i = json_object_iter(json->root); i != NULL; i = json_object_iter_next(json->root, i)) {
-        const char *key = json_object_iter_key(i);
-        int m = 0;
-        if (strncmp(key, "pooling_mode_", 13) != 0 || !json_is_true(json_object_iter_value(i))) continue;
-        while (m < INC_HF_POOLINGS && strcmp(pooling_keys[m], key) != 0) m++;
-        if (m == INC_HF_POOLINGS || n_set++ > 0)
-            return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: '%.64s' is not supported%s", json->label, key,
-                            m < INC_HF_POOLINGS ? " together with another mode" : "");
-        *mode = (enum inc_hf_pooling)m;
-    }
-    if (n_set > 0) return INCISE_OK;
-    return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: no pooling mode is set", json->label);
-}
-
 static enum incise_status append_pooling(struct modules *m, const struct inc_json *json, const char *path)
 {
-    int64_t width = m->sentence.width;
-    enum inc_hf_pooling mode = INC_HF_POOL_MEAN;
+    struct inc_pooling pooling;
     (void)path;
     if (m->sentence.pooled) return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: a second pooling", json->label);
-    INC_TRY(inc_json_int(json, json->root, "pooling", "word_embedding_dimension", 1, INT32_MAX, &width));
-    if (width != m->sentence.width)
+    INC_TRY(inc_pooling_read(json, &pooling));
+    if (pooling.dimension > 0 && pooling.dimension != m->sentence.width)
         return inc_fail(json->ctx, INCISE_ERROR_DATA, "%s: pools vectors of %lld numbers, the model's have %lld",
-                        json->label, (long long)width, (long long)m->sentence.width);
-    INC_TRY(read_pooling(json, &mode));
-    return inc_hf_sentence_pool(&m->sentence, mode);
+                        json->label, (long long)pooling.dimension, (long long)m->sentence.width);
+    if (!pooling.include_prompt)
+        return inc_fail(json->ctx, INCISE_ERROR_DATA,
+                        "%s: include_prompt false needs to know the prompt, which a model with pooling inside does not; "
+                        "convert with --task features",
+                        json->label);
+    return inc_hf_sentence_pool(&m->sentence, pooling.mode);
 }
 
 /* ---- dense ------------------------------------------------------------------------------------------------------- */

@@ -41,18 +41,18 @@ static struct inc_value *pool_last(struct inc_hf_sentence *t)
     return row;
 }
 
-static struct inc_value *pool(struct inc_hf_sentence *t, enum inc_hf_pooling mode)
+static struct inc_value *pool(struct inc_hf_sentence *t, enum inc_pooling_mode mode)
 {
     struct inc_hf_builder *b = t->b;
-    struct inc_value *axis = inc_hf_integers(b, INC_I64, -1, (int64_t[]){mode == INC_HF_POOL_CLS ? 1 : 2});
-    if (mode == INC_HF_POOL_LAST) return pool_last(t);
-    if (mode == INC_HF_POOL_CLS) {
+    struct inc_value *axis = inc_hf_integers(b, INC_I64, -1, (int64_t[]){mode == INC_POOLING_CLS ? 1 : 2});
+    if (mode == INC_POOLING_LAST) return pool_last(t);
+    if (mode == INC_POOLING_CLS) {
         struct inc_value *first = inc_hf_integers(b, INC_I64, -1, (int64_t[]){0});
         return inc_hf_op(b, INC_OP_GATHER, NULL, 3, (struct inc_value *[]){t->x, first, axis});
     }
     struct inc_value *real = binary(b, INC_OP_UNSQUEEZE, t->mask, axis);
-    real = inc_hf_convert(b, NULL, real, mode == INC_HF_POOL_MAX ? INC_BOOL : INC_F32);
-    if (mode != INC_HF_POOL_MAX) return pool_mean(t, real, mode == INC_HF_POOL_MEAN_SQRT);
+    real = inc_hf_convert(b, NULL, real, mode == INC_POOLING_MAX ? INC_BOOL : INC_F32);
+    if (mode != INC_POOLING_MAX) return pool_mean(t, real, mode == INC_POOLING_MEAN_SQRT_LEN);
     struct inc_value *lowest = inc_hf_number(b, 0, -FLT_MAX);
     struct inc_value *kept = inc_hf_op(b, INC_OP_SELECT, NULL, 3, (struct inc_value *[]){real, t->x, lowest});
     return reduce(b, INC_OP_REDUCE_MAX, kept, 1, false);
@@ -71,7 +71,7 @@ enum incise_status inc_hf_sentence_begin(struct inc_hf_builder *b, struct inc_hf
     return INCISE_OK;
 }
 
-enum incise_status inc_hf_sentence_pool(struct inc_hf_sentence *s, enum inc_hf_pooling mode)
+enum incise_status inc_hf_sentence_pool(struct inc_hf_sentence *s, enum inc_pooling_mode mode)
 {
     s->x = pool(s, mode);
     s->pooled = true;

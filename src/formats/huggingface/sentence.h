@@ -4,16 +4,8 @@
 #ifndef INC_FORMATS_HUGGINGFACE_SENTENCE_H
 #define INC_FORMATS_HUGGINGFACE_SENTENCE_H
 
+#include "base/pooling_config.h"
 #include "formats/huggingface/blocks.h"
-
-enum inc_hf_pooling {
-    INC_HF_POOL_MEAN,
-    INC_HF_POOL_CLS,
-    INC_HF_POOL_MAX,
-    INC_HF_POOL_MEAN_SQRT,
-    INC_HF_POOL_LAST,
-    INC_HF_POOLINGS
-};
 
 struct inc_hf_sentence {
     struct inc_hf_builder *b;
@@ -26,7 +18,7 @@ struct inc_hf_sentence {
 /* Starts from the builder's only output [B,S,width]. */
 enum incise_status inc_hf_sentence_begin(struct inc_hf_builder *b, struct inc_hf_sentence *s)
     __attribute__((warn_unused_result));
-enum incise_status inc_hf_sentence_pool(struct inc_hf_sentence *s, enum inc_hf_pooling mode)
+enum incise_status inc_hf_sentence_pool(struct inc_hf_sentence *s, enum inc_pooling_mode mode)
     __attribute__((warn_unused_result));
 /* x W^T [+ bias] of the pooled vectors, with "<tensors>.weight" [out, width]; nodes are named by `path`. `act`:
  * INC_OP_COUNT for none. */
