@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "formats/gguf/gguf_model.h"
+#include "formats/gguf/gguf_vocab.h"
 #include "support/fixture.h"
 
 #define LABEL "hostile.gguf"
@@ -454,6 +455,102 @@ static void accepted(void **state)
     assert_int_equal(test_live_allocations(), 0);
 }
 
+/* ---- vocabularies ------------------------------------------------------------------------------------------------ */
+
+/* A vocabulary that is right but for one thing. */
+struct vocabulary {
+    const char *token; /* the third one */
+    size_t n_token;
+    size_t n_types;
+    uint32_t type, score, bos; /* score: bits of a float */
+};
+
+static void put_vocabulary(struct bytes *b, const struct vocabulary *v)
+{
+    put_header(b, 3, 0, 8);
+    put_key(b, "tokenizer.ggml.model", INC_GGUF_STRING);
+    put_text(b, "llama");
+    put_array(b, "tokenizer.ggml.tokens", INC_GGUF_STRING, 3);
+    put_text(b, "<unk>");
+    put_text(b, "<s>");
+    put_int(b, v->n_token, 8);
+    memcpy(b->data + b->n, v->token, v->n_token);
+    b->n += v->n_token;
+    put_array(b, "tokenizer.ggml.token_type", INC_GGUF_I32, v->n_types);
+    for (size_t i = 0; i < v->n_types; i++) put_int(b, i < 2 ? INC_GGUF_TOKEN_CONTROL : v->type, 4);
+    put_array(b, "tokenizer.ggml.scores", INC_GGUF_F32, 3);
+    for (size_t i = 0; i < 3; i++) put_int(b, i < 2 ? 0 : v->score, 4);
+    put_u32(b, "tokenizer.ggml.unknown_token_id", 0);
+    put_u32(b, "tokenizer.ggml.bos_token_id", v->bos);
+    put_key(b, "tokenizer.ggml.add_space_prefix", INC_GGUF_BOOL);
+    put_int(b, 0, 1);
+    put_u32(b, "split.count", 1);
+}
+
+static void vocabularies(void **state)
+{
+    static char longest[513];
+    static struct bytes b;
+    const struct {
+        struct vocabulary v;
+        const char *error; /* NULL: accepted */
+    } tried[] = {
+        {{"a", 1, 3, 1, 0, 1}, NULL},
+        {{longest, 512, 3, 1, 0, 1}, NULL},
+        {{longest, 513, 3, 1, 0, 1}, "byte 138: token 2 is not 1 to 512 bytes of UTF-8"},
+        {{"", 0, 3, 1, 0, 1}, "token 2 is not 1 to 512 bytes of UTF-8"},
+        {{"\xc3", 1, 3, 1, 0, 1}, "token 2 is not 1 to 512 bytes of UTF-8"},
+        {{"\xed\xa0\x80", 3, 3, 1, 0, 1}, "token 2 is not 1 to 512 bytes of UTF-8"},
+        {{"<s>", 3, 3, 1, 0, 1}, "tokens 1 and 2 are both '<s>'"},
+        {{"a", 1, 2, 1, 0, 1}, "'tokenizer.ggml.token_type' has 2 entries for 3 tokens"},
+        {{"a", 1, 3, 7, 0, 1}, "token 2 has type 7, not 1 to 6"},
+        {{"a", 1, 3, 0, 0, 1}, "token 2 has type 0, not 1 to 6"},
+        {{"a", 1, 3, 1, 0x7fc00000, 1}, "the score of token 2 is not finite"},
+        {{"a", 1, 3, 1, 0, 3}, "'tokenizer.ggml.bos_token_id' is 3, outside 0..2"},
+        {{"a", 1, 3, 1, 0, UINT32_MAX}, "'tokenizer.ggml.bos_token_id' is 4294967295, outside 0..2"},
+        {{"<0x-1>", 6, 3, 6, 0, 1}, "'<0x-1>' is of type byte, but is no <0xHH>"},
+        {{"<0x0a>", 6, 3, 6, 0, 1}, "'<0x0a>' is of type byte, but is no <0xHH>"},
+        {{"<0x0A>", 6, 3, 6, 0, 1}, "tokens for 1 bytes, not for all 256"},
+    };
+    (void)state;
+    memset(longest, 'x', sizeof longest);
+    for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) {
+        struct inc_gguf file;
+        struct inc_buffer text;
+        unsigned char *copy;
+        const char *error = tried[i].error;
+        put_vocabulary(&b, &tried[i].v);
+        assert_int_equal(open_copy(b.data, b.n, &file, &copy), INCISE_OK);
+        inc_buffer_init(&text, test_ctx());
+        enum incise_status status = inc_gguf_tokenizer_json(&file, &text);
+        if (error == NULL ? status != INCISE_OK
+                          : status != INCISE_ERROR_DATA || strstr(test_last_error(), error) == NULL)
+            fail_msg("case %zu: status %d, '%s'", i, status, test_last_error());
+        inc_buffer_fini(&text);
+        inc_gguf_close(&file);
+        free(copy);
+        assert_int_equal(test_live_allocations(), 0);
+    }
+}
+
+/* A part of a model says so before anything is missed. */
+static void split_model(void **state)
+{
+    static struct bytes b;
+    struct inc_gguf file;
+    struct inc_json config;
+    unsigned char *copy;
+    (void)state;
+    put_header(&b, 3, 0, 1);
+    put_key(&b, "split.count", INC_GGUF_U16);
+    put_int(&b, 3, 2);
+    assert_int_equal(open_copy(b.data, b.n, &file, &copy), INCISE_OK);
+    assert_int_equal(inc_gguf_config(&file, &config), INCISE_ERROR_DATA);
+    assert_non_null(strstr(test_last_error(), "one of 3 files ('split.count')"));
+    inc_gguf_close(&file);
+    free(copy);
+}
+
 /* ---- changed models ---------------------------------------------------------------------------------------------- */
 
 /* Everything that is made of a file; what comes out does not matter. */
@@ -533,6 +630,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(classes),
         cmocka_unit_test(accepted),
+        cmocka_unit_test(vocabularies),
+        cmocka_unit_test(split_model),
         cmocka_unit_test(truncated),
         cmocka_unit_test(changed),
     };

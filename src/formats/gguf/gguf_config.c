@@ -198,9 +198,21 @@ static const struct {
     {"bert", "bert", bert_keys, complete_bert},
 };
 
+/* A model may be cut into several files. */
+static enum incise_status check_single(const struct source *s)
+{
+    int64_t n = 0;
+    INC_TRY(inc_gguf_int(s->file, "split.count", 0, INT64_MAX, &n));
+    if (n <= 1) return INCISE_OK;
+    return inc_fail(s->file->ctx, INCISE_ERROR_DATA,
+                    "%s: one of %lld files ('split.count'); join them with llama-gguf-split --merge first",
+                    s->file->label, (long long)n);
+}
+
 static enum incise_status fill(struct source *s)
 {
     size_t i = 0;
+    INC_TRY(check_single(s));
     INC_TRY(inc_gguf_string(s->file, "general.architecture", &s->architecture));
     while (i < sizeof architectures / sizeof *architectures && strcmp(architectures[i].name, s->architecture) != 0) i++;
     if (i == sizeof architectures / sizeof *architectures)

@@ -147,13 +147,9 @@ static enum incise_status read_grouped(const struct inc_hf_weights *weights, con
     return status;
 }
 
-static void release_nothing(struct inc_hf_weights *weights)
-{
-    (void)weights; /* the caller closes the file */
-}
-
-static const struct inc_hf_source float_source = {file_name, read_stored, NULL, NULL, release_nothing};
-static const struct inc_hf_source grouped_source = {file_name, read_stored, NULL, read_grouped, release_nothing};
+/* The caller closes the file. */
+static const struct inc_hf_source float_source = {.name = file_name, .read = read_stored};
+static const struct inc_hf_source grouped_source = {.name = file_name, .read = read_stored, .grouped = read_grouped};
 
 static enum incise_status list_tensors(struct inc_gguf *file, const struct inc_gguf_options *options,
                                        struct inc_hf_weights *weights)

@@ -41,7 +41,7 @@ struct inc_hf_tensor *inc_hf_weights_find(const struct inc_hf_weights *weights, 
 
 void inc_hf_weights_release(struct inc_hf_weights *weights)
 {
-    if (weights->source != NULL) weights->source->release(weights);
+    if (weights->source != NULL && weights->source->release != NULL) weights->source->release(weights);
     inc_arena_fini(&weights->arena);
 }
 
@@ -109,7 +109,8 @@ static void release_shards(struct inc_hf_weights *weights)
     for (size_t i = 0; i < shards->n; i++) inc_safetensors_release(&shards->items[i].file);
 }
 
-static const struct inc_hf_source safetensors_source = {NULL, read_stored, share_stored, NULL, release_shards};
+static const struct inc_hf_source safetensors_source = {.read = read_stored, .share = share_stored,
+                                                        .release = release_shards};
 
 static void list_tensor(const struct shard *shard, size_t part, size_t index, struct inc_hf_tensor *tensor)
 {

@@ -36,7 +36,7 @@ struct inc_hf_source {
      * scale [out, groups, 1] of f16, both owned by the caller. Leaves q->data NULL for others. NULL: always. */
     enum incise_status (*grouped)(const struct inc_hf_weights *weights, const struct inc_hf_tensor *tensor,
                                   struct inc_tensor *q, struct inc_tensor *scale);
-    void (*release)(struct inc_hf_weights *weights);
+    void (*release)(struct inc_hf_weights *weights); /* NULL: there is nothing to release */
 };
 
 struct inc_hf_weights {
