@@ -2,6 +2,7 @@
 /* Tokens that are found in a text before anything cuts it. */
 #include <string.h>
 
+#include "base/blob.h"
 #include "base/size.h"
 #include "text/tokenizer_parts.h"
 #include "text/unicode.h"
@@ -38,6 +39,72 @@ enum incise_status inc_added_add(struct inc_tokenizer *tokenizer, const char *la
     inc_ids_release(&scratch);
     return status;
 }
+
+/* ---- caches ------------------------------------------------------------------------------------------------------ */
+
+struct saved_token {
+    int32_t id;
+    uint8_t lstrip, rstrip, single_word, special;
+};
+
+void inc_added_save(const struct inc_tokenizer *tokenizer, struct inc_buffer *cache)
+{
+    const struct inc_added_set *sets[] = {&tokenizer->raw, &tokenizer->normalized};
+    for (int i = 0; i < 2; i++) {
+        size_t n = sets[i]->pieces.count;
+        struct saved_token *saved = inc_alloc_array(tokenizer->ctx, n + 1, sizeof *saved);
+        if (saved == NULL) {
+            cache->failed = true;
+            return;
+        }
+        for (size_t k = 0; k < n; k++) {
+            const struct inc_added_token *token = &sets[i]->tokens[k];
+            saved[k] = (struct saved_token){token->id, token->lstrip, token->rstrip, token->single_word,
+                                            token->special};
+        }
+        inc_pieces_save(&sets[i]->pieces, cache);
+        inc_blob_put(cache, saved, n * sizeof *saved);
+        inc_free(tokenizer->ctx, saved);
+    }
+}
+
+struct added_check {
+    bool *first;
+    bool sound;
+};
+
+/* A token that is no UTF-8 could start inside a character. */
+static void check_token(void *user, const char *text, size_t n, int32_t index)
+{
+    struct added_check *check = user;
+    (void)index;
+    check->first[(unsigned char)text[0]] = true;
+    check->sound = check->sound && inc_utf8_check(text, n) == n;
+}
+
+enum incise_status inc_added_restore(struct inc_tokenizer *tokenizer, struct inc_blob *blob)
+{
+    struct inc_added_set *sets[] = {&tokenizer->raw, &tokenizer->normalized};
+    for (int i = 0; i < 2; i++) {
+        struct added_check check = {sets[i]->first, true};
+        INC_TRY(inc_pieces_restore(&sets[i]->pieces, tokenizer->ctx, blob));
+        size_t n = sets[i]->pieces.count, size = n * sizeof(struct saved_token);
+        const struct saved_token *saved = inc_blob_take(blob, &size);
+        inc_pieces_each(&sets[i]->pieces, check_token, &check);
+        if (saved == NULL || !check.sound || sets[i]->pieces.highest >= (int64_t)n) return INCISE_ERROR_DATA;
+        sets[i]->tokens = inc_alloc_array(tokenizer->ctx, n + 1, sizeof *sets[i]->tokens);
+        if (sets[i]->tokens == NULL) return inc_fail_memory(tokenizer->ctx, n, "added tokens");
+        for (size_t k = 0; k < n; k++) {
+            if (saved[k].id < 0 || saved[k].id > INC_MAX_TOKEN_ID) return INCISE_ERROR_DATA;
+            sets[i]->tokens[k] = (struct inc_added_token){saved[k].id, saved[k].lstrip != 0, saved[k].rstrip != 0,
+                                                          saved[k].single_word != 0, saved[k].special != 0};
+            tokenizer->vocab_size = inc_max_size(tokenizer->vocab_size, (size_t)saved[k].id + 1);
+        }
+    }
+    return INCISE_OK;
+}
+
+/* ---- splitting --------------------------------------------------------------------------------------------------- */
 
 size_t inc_space_before(const char *text, size_t from, size_t end)
 {

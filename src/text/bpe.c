@@ -226,9 +226,9 @@ static enum incise_status restore(struct inc_bpe *bpe, struct inc_blob *blob)
     uint32_t highest = (uint32_t)bpe->pieces.highest;
     const struct bpe_pair *pairs = inc_blob_take(blob, &size);
     if (pairs == NULL || bpe->pieces.highest < 0) return INCISE_ERROR_DATA;
-    for (size_t i = 0; i < n; i++) {
-        if (pairs[i].rank != NONE && (uint32_t)pairs[i].joined > highest) return INCISE_ERROR_DATA;
-    }
+    bool sound = true; /* without branches: which slots are free cannot be predicted */
+    for (size_t i = 0; i < n; i++) sound &= (pairs[i].rank == NONE) | ((uint32_t)pairs[i].joined <= highest);
+    if (!sound) return INCISE_ERROR_DATA;
     bpe->bits = (unsigned)head.bits;
     bpe->pairs = (struct bpe_pair *)(uintptr_t)pairs;
     bpe->borrowed = true;

@@ -117,6 +117,29 @@ void inc_pieces_save(const struct inc_pieces *pieces, struct inc_buffer *buffer)
     inc_blob_put(buffer, pieces->bytes, pieces->n_bytes);
 }
 
+/* Checks all slots and notes their entries, without branches: which slots are free cannot be predicted. */
+static bool check_slots(struct inc_pieces *pieces)
+{
+    bool seen[INC_PIECE_MAX + 1] = {false}, sound = true;
+    size_t n_slots = (size_t)1 << pieces->bits;
+    for (size_t i = 0; i < n_slots; i++) {
+        const struct inc_piece *slot = &pieces->slots[i];
+        size_t length = inc_min_size(slot->length, INC_PIECE_MAX);
+        int32_t id = length > 0 ? slot->id : -1;
+        sound &= (slot->length == length) & (slot->offset + length <= pieces->n_bytes);
+        sound &= (id >= 0 || length == 0) & (id < INT32_MAX);
+        seen[length] = true;
+        pieces->count += length > 0;
+        pieces->highest = id > pieces->highest ? id : pieces->highest;
+    }
+    for (size_t n = 1; n <= INC_PIECE_MAX; n++) {
+        if (!seen[n]) continue;
+        pieces->longest = n;
+        pieces->lengths[n / 64] |= (uint64_t)1 << n % 64;
+    }
+    return sound && pieces->count <= n_slots / 2;
+}
+
 enum incise_status inc_pieces_restore(struct inc_pieces *pieces, const struct inc_ctx *ctx, struct inc_blob *blob)
 {
     struct pieces_head head;
@@ -131,15 +154,7 @@ enum incise_status inc_pieces_restore(struct inc_pieces *pieces, const struct in
     pieces->slots = (struct inc_piece *)(uintptr_t)inc_blob_take(blob, &size);
     pieces->bytes = (char *)(uintptr_t)inc_blob_take(blob, &pieces->n_bytes);
     if (pieces->slots == NULL || pieces->bytes == NULL) return INCISE_ERROR_DATA;
-    for (size_t i = 0; i < n_slots; i++) {
-        const struct inc_piece *slot = &pieces->slots[i];
-        if (slot->length == 0) continue;
-        if (slot->length > INC_PIECE_MAX || slot->offset > pieces->n_bytes ||
-            slot->length > pieces->n_bytes - slot->offset || slot->id < 0 || slot->id == INT32_MAX)
-            return INCISE_ERROR_DATA;
-        note_entry(pieces, slot->length, slot->id);
-    }
-    return pieces->count <= n_slots / 2 ? INCISE_OK : INCISE_ERROR_DATA;
+    return check_slots(pieces) ? INCISE_OK : INCISE_ERROR_DATA;
 }
 
 /* ---- looking up -------------------------------------------------------------------------------------------------- */

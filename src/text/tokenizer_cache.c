@@ -12,7 +12,7 @@
 #include "base/blob.h"
 #include "text/tokenizer_loader.h"
 
-#define VERSION   1
+#define VERSION   2
 #define MAX_CACHE ((size_t)1 << 30)
 
 struct cache_header {
@@ -54,6 +54,7 @@ enum incise_status inc_cache_write(const struct inc_ctx *ctx, const char *label,
         inc_buffer_append(cache, &header, sizeof header);
         inc_blob_put(cache, rest.data, rest.length);
         (*tokenizer)->model_type->save((*tokenizer)->model, cache);
+        inc_added_save(*tokenizer, cache);
         if (!cache->failed) inc_cache_seal((unsigned char *)cache->data, cache->length);
     }
     inc_buffer_fini(&rest);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tokenizers as files that are ready to use: the tokenizer.json without the model's bulk, and the model's tables. The
+/* Tokenizers as files that are ready to use: the tokenizer.json without its bulk, and the tables made of that. The
  * file is read into memory, not mapped: another process could change it after it was checked. */
 #ifndef INC_TEXT_TOKENIZER_CACHE_H
 #define INC_TEXT_TOKENIZER_CACHE_H

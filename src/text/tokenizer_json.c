@@ -112,7 +112,6 @@ static enum incise_status load_added_token(struct inc_loader *l, json_t *object,
     bool normalized = false;
     struct inc_added_token token = {0};
     int64_t id = -1;
-    if (!json_is_object(object)) return inc_unsupported(l, where, "entry that is no object");
     INC_TRY(inc_json_only(&l->json, object, where, "id content single_word lstrip rstrip normalized special"));
     INC_TRY(inc_json_int(&l->json, object, where, "id", 0, INC_MAX_TOKEN_ID, &id));
     INC_TRY(inc_json_string(&l->json, object, where, "content", &content));
@@ -132,16 +131,40 @@ static enum incise_status load_added_token(struct inc_loader *l, json_t *object,
     return inc_added_add(l->tokenizer, l->json.label, content, &token, normalized);
 }
 
+/* null or a list */
+static enum incise_status read_added_tokens(struct inc_loader *l, struct inc_json_pull *pull)
+{
+    int64_t next_id = (int64_t)l->tokenizer->model_type->vocabulary(l->tokenizer->model)->count;
+    if (inc_json_pull_kind(pull) == INC_JSON_NULL) return INCISE_OK;
+    if (inc_json_pull_kind(pull) != INC_JSON_ARRAY) return inc_unsupported(l, "added_tokens", "that is no list");
+    INC_TRY(inc_json_pull_open(pull, INC_JSON_ARRAY));
+    for (;;) {
+        struct inc_json_span span;
+        struct inc_json entry;
+        bool more;
+        INC_TRY(inc_json_pull_next(pull, &more));
+        if (!more) return INCISE_OK;
+        if (inc_json_pull_kind(pull) != INC_JSON_OBJECT)
+            return inc_unsupported(l, "added_tokens", "entry that is no object");
+        INC_TRY(inc_json_pull_skip(pull, &span));
+        INC_TRY(inc_json_parse(l->json.ctx, l->json.label, span.text, span.length, &entry));
+        enum incise_status status = load_added_token(l, entry.root, &next_id);
+        inc_json_release(&entry);
+        INC_TRY(status);
+    }
+}
+
 static enum incise_status load_added_tokens(struct inc_loader *l)
 {
-    json_t *list = json_object_get(l->json.root, "added_tokens"), *object;
-    int64_t next_id = (int64_t)l->tokenizer->model_type->vocabulary(l->tokenizer->model)->count;
-    size_t i;
-    if (list == NULL || json_is_null(list)) return inc_added_init(l->tokenizer, 0);
-    if (!json_is_array(list)) return inc_unsupported(l, "added_tokens", "that is no list");
-    INC_TRY(inc_added_init(l->tokenizer, json_array_size(list)));
-    json_array_foreach(list, i, object) INC_TRY(load_added_token(l, object, &next_id));
-    return INCISE_OK;
+    const struct inc_json_span *span = &l->source.added_tokens;
+    struct inc_json_pull pull;
+    if (l->source.blob != NULL) return inc_added_restore(l->tokenizer, l->source.blob);
+    INC_TRY(inc_added_init(l->tokenizer, span->members));
+    if (span->text == NULL) return INCISE_OK;
+    inc_json_pull_init(&pull, l->json.ctx, l->json.label, span);
+    enum incise_status status = read_added_tokens(l, &pull);
+    inc_json_pull_fini(&pull);
+    return status;
 }
 
 /* ---- post_processor ---------------------------------------------------------------------------------------------- */
@@ -286,9 +309,17 @@ static enum incise_status load_all(struct inc_loader *l)
     return inc_tokenizer_finish(l->tokenizer, l->json.label);
 }
 
-/* ---- the model's bulk, which is not for jansson ------------------------------------------------------------------ */
+/* ---- the bulk, which is not for jansson -------------------------------------------------------------------------- */
 
-/* Passes the "model" object; copies the text from *done on to `rest`, with 0 for vocab and merges. */
+/* Copies the text from *done up to the span to `rest`, and 0 in its place. */
+static void leave_out(const struct inc_json_span *span, struct inc_buffer *rest, const char **done)
+{
+    inc_buffer_append(rest, *done, (size_t)(span->text - *done));
+    inc_buffer_puts(rest, "0");
+    *done = span->text + span->length;
+}
+
+/* Passes the "model" object without vocab and merges. */
 static enum incise_status split_model(struct inc_json_pull *pull, struct inc_model_source *source,
                                       struct inc_buffer *rest, const char **done)
 {
@@ -305,9 +336,7 @@ static enum incise_status split_model(struct inc_json_pull *pull, struct inc_mod
         INC_TRY(inc_json_pull_skip(pull, &span));
         if (!vocab && !merges) continue;
         *(vocab ? &source->vocab : &source->merges) = span;
-        inc_buffer_append(rest, *done, (size_t)(span.text - *done));
-        inc_buffer_puts(rest, "0");
-        *done = span.text + span.length;
+        leave_out(&span, rest, done);
     }
 }
 
@@ -324,11 +353,15 @@ static enum incise_status split_document(struct inc_json_pull *pull, struct inc_
         INC_TRY(inc_json_pull_next(pull, &more));
         if (!more) break;
         INC_TRY(inc_json_pull_key(pull, &key, &n));
-        bool model = n == 5 && memcmp(key, "model", n) == 0;
-        if (model && inc_json_pull_kind(pull) == INC_JSON_OBJECT)
+        bool model = n == 5 && memcmp(key, "model", n) == 0, added = n == 12 && memcmp(key, "added_tokens", n) == 0;
+        if (model && inc_json_pull_kind(pull) == INC_JSON_OBJECT) {
             INC_TRY(split_model(pull, source, rest, &done));
-        else
-            INC_TRY(inc_json_pull_skip(pull, &span));
+            continue;
+        }
+        INC_TRY(inc_json_pull_skip(pull, &span));
+        if (!added) continue;
+        source->added_tokens = span;
+        leave_out(&span, rest, &done);
     }
     INC_TRY(inc_json_pull_end(pull));
     inc_buffer_append(rest, done, (size_t)(pull->end - done));

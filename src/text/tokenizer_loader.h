@@ -23,7 +23,7 @@ enum incise_status inc_unsupported(const struct inc_loader *l, const char *secti
 enum incise_status inc_load_steps(struct inc_loader *l, const char *key, const char *list,
                                   const struct inc_step_type *types) __attribute__((warn_unused_result));
 
-/* Checks the whole document; `source` gets the model's bulk, `rest` a document with 0 in its place. */
+/* Checks the whole document; `source` gets the spans of the bulk, `rest` a document with 0 in their places. */
 enum incise_status inc_tokenizer_split(const struct inc_ctx *ctx, const char *label, const void *text, size_t length,
                                        struct inc_model_source *source, struct inc_buffer *rest)
     __attribute__((warn_unused_result));

@@ -38,12 +38,12 @@ typedef enum incise_status inc_split_fn(struct inc_encoding *encoding, size_t st
 /* Appends the ids of a word of `n` > 0 bytes, and their spans in the word if out->with_spans. */
 typedef enum incise_status inc_word_fn(const void *model, const char *word, size_t n, struct inc_ids *out);
 
-/* The "model" section: its bulk is left out of `section` and read with inc_json_pull. */
+/* The "model" section: its bulk is left out of `section` and read with inc_json_pull. So are the added tokens. */
 struct inc_model_source {
     const struct inc_json *json;
     json_t *section;
-    struct inc_json_span vocab, merges;
-    struct inc_blob *blob; /* of a cache: the model's tables; vocab and merges are not there then */
+    struct inc_json_span vocab, merges, added_tokens;
+    struct inc_blob *blob; /* of a cache: the tables of the model and of the added tokens; there are no spans then */
     bool byte_level; /* words are bytes that the vocabulary writes as characters (byte_level.h) */
 };
 
@@ -145,6 +145,10 @@ enum incise_status inc_added_init(struct inc_tokenizer *tokenizer, size_t capaci
 /* A token that the normalizer (already set) is to see is matched in its normalized form. */
 enum incise_status inc_added_add(struct inc_tokenizer *tokenizer, const char *label, const char *content,
                                  const struct inc_added_token *token, bool normalized)
+    __attribute__((warn_unused_result));
+/* Both sets to a cache, and from one, whose memory must stay: INCISE_ERROR_DATA, not reported, when it is not sound. */
+void inc_added_save(const struct inc_tokenizer *tokenizer, struct inc_buffer *cache);
+enum incise_status inc_added_restore(struct inc_tokenizer *tokenizer, struct inc_blob *blob)
     __attribute__((warn_unused_result));
 /* Appends special tokens to the prefix or the suffix. */
 enum incise_status inc_special_add(struct inc_tokenizer *tokenizer, bool suffix, int32_t id)
