@@ -20,8 +20,8 @@ static const char *const normalizers[] = {
     "{\"type\":\"Prepend\",\"prepend\":\"\xe2\x96\x81\"}",
     "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\" {2,}\"},\"content\":\"\xe2\x96\x81\"}",
     "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\xe2\x96\x81\"}",
-    "{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":true,\"strip_accents\":null,"
-    "\"lowercase\":true}",
+    ("{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":true,\"strip_accents\":null,"
+     "\"lowercase\":true}"),
 };
 static const char *const splitters[] = {
     "null",
