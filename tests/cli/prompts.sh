@@ -28,3 +28,9 @@ cmp <(incise evaluate base base --retrieval pairs.tsv) <(incise evaluate without
     echo "evaluate"
 cmp -s <(incise evaluate base base --retrieval pairs.tsv) <(incise evaluate without without --retrieval pairs.tsv) ||
     echo "other figures without prompts"
+
+# A special token that is written in a text counts as one, unless the text is a stranger's.
+printf 'run [MASK] fast\n' >special.txt
+printf 'run [PAD] fast\n' >other.txt
+cmp -s <(incise embed without special.txt) <(incise embed without other.txt) || echo "special tokens"
+cmp -s <(incise embed without special.txt) <(incise embed without special.txt --no-parse-special) || echo "text instead"
