@@ -255,7 +255,8 @@ static void trim_span(const struct inc_encoding *encoding, const char *word, siz
         end = inc_utf8_before(word, end);
         if (!is_blank(word, end, only_spaces)) break;
     }
-    if (leading > 0 && encoding->tokenizer->prefix_space && (first || span->start == 0)) leading--;
+    /* one may have been put in front; several were there */
+    if (leading == 1 && encoding->tokenizer->prefix_space && (first || span->start == 0)) leading = 0;
     for (; leading > 0 && span->start < span->end; leading--)
         span->start += inc_utf8_length(encoding->text[span->start]);
     for (; trailing > 0 && span->end > span->start; trailing--)
