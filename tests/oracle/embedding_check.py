@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Embedding models as a whole: `convert --task embedding`, then `embed`, against sentence-transformers and OpenVINO.
 
-usage: embedding_check.py BUILD texts HF_FOLDER [--count N] [--longest N]
+usage: embedding_check.py BUILD texts HF_FOLDER [--count N] [--longest N] [--prompt NAME]
        embedding_check.py BUILD files HF_FOLDER [EXPORT_FOLDER...]
        embedding_check.py BUILD families TINY_FOLDER
   BUILD     a build folder (build/release)
-  texts     multilingual texts of 1 to N tokens, with the query and the document prompt if the model has them: cosine of
-            each to sentence-transformers in float32, in batches of mixed lengths; alone the same bits
+  texts     multilingual texts of 1 to N tokens, with the query and the document prompt if the model has them, or the one
+            named: cosine of each to sentence-transformers in float32, in batches of mixed lengths; alone the same bits
   files     the converted file in OpenVINO against `incise run`, every output; exports likewise against the converted
             file, both in OpenVINO
   families  each tiny Hugging Face folder with every pooling, a dense layer and a norm: as `files`, and against vectors
@@ -88,11 +88,11 @@ def embed(checks, model, lines, prompt, alone):
     return vectors.reshape(lines.count(b"\n"), -1)
 
 
-def check_texts(checks, folder, count, longest):
+def check_texts(checks, folder, count, longest, prompt):
     from sentence_transformers import SentenceTransformer
     config = folder / "config_sentence_transformers.json"
     prompts = json.loads(config.read_text(encoding="utf-8")).get("prompts", {}) if config.exists() else {}
-    used = [name for name in ("query", "document") if name in prompts] or [None]
+    used = [prompt] if prompt else [name for name in ("query", "document") if name in prompts] or [None]
     texts = make_texts(folder, count, longest)
     lines = "".join(f"{text}\n" for text in texts).encode()
     theirs = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": "float32"})
@@ -221,11 +221,12 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("exports", type=Path, nargs="*")
     parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--prompt", help="only this one of the model's")
     parser.add_argument("--longest", type=int, default=1970, help="tokens, without prompt and special tokens")
     arguments = parser.parse_args()
     checks = Checks(arguments.build)
     if arguments.what == "texts":
-        check_texts(checks, arguments.folder, arguments.count, arguments.longest)
+        check_texts(checks, arguments.folder, arguments.count, arguments.longest, arguments.prompt)
     elif arguments.what == "files":
         check_files(checks, arguments.folder, arguments.exports)
     else:
