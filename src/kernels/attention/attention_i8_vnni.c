@@ -64,7 +64,9 @@ static uint32_t pack_weights(size_t n, float *weights)
     __m512i sum = _mm512_setzero_si512();
     for (size_t i = 0; i < n; i += VF_LANES) { /* bytes i and up lie before float i + VF_LANES */
         const size_t lanes = n - i < VF_LANES ? n - i : VF_LANES;
-        const __m512i q = _mm512_cvtps_epi32(vf_mul(vf_load_n(weights + i, lanes), steps));
+        /* The byte that is stored; what is no number gives 0. */
+        const __m512i q = _mm512_and_si512(_mm512_cvtps_epi32(vf_mul(vf_load_n(weights + i, lanes), steps)),
+                                           _mm512_set1_epi32(255));
         sum = _mm512_add_epi32(sum, q);
         _mm_mask_storeu_epi8(out + i, vf_mask_n((lanes + 3) / 4 * 4), _mm512_cvtepi32_epi8(q));
     }
