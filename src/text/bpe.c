@@ -500,13 +500,8 @@ static enum incise_status encode_seen(const struct inc_bpe *bpe, const char *tex
         }
         return INCISE_OK;
     }
-    INC_TRY(inc_words_find(&out->words, out->ctx, bpe->number, text, n, &word, &known));
-    if (known) {
-        INC_TRY(inc_ids_reserve(out, INC_WORD_IDS));
-        memcpy(out->ids + start, word->ids, sizeof word->ids);
-        out->count += word->count;
-        return INCISE_OK;
-    }
+    INC_TRY(inc_words_recall(out, bpe->number, text, n, &word, &known));
+    if (known) return INCISE_OK;
     INC_TRY(encode_part(bpe, text, n, out));
     inc_words_keep(word, text, n, out->ids + start, out->count - start);
     return INCISE_OK;

@@ -276,13 +276,8 @@ static enum incise_status encode(const void *model, const char *text, size_t n, 
     size_t start = out->count;
     bool known;
     if (n > INC_WORD_BYTES || out->with_spans) return encode_new(unigram, text, n, out);
-    INC_TRY(inc_words_find(&out->words, out->ctx, unigram->number, text, n, &word, &known));
-    if (known) {
-        INC_TRY(inc_ids_reserve(out, INC_WORD_IDS));
-        memcpy(out->ids + start, word->ids, sizeof word->ids);
-        out->count += word->count;
-        return INCISE_OK;
-    }
+    INC_TRY(inc_words_recall(out, unigram->number, text, n, &word, &known));
+    if (known) return INCISE_OK;
     INC_TRY(encode_new(unigram, text, n, out));
     inc_words_keep(word, text, n, out->ids + start, out->count - start);
     return INCISE_OK;

@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "text/tokenizer_parts.h"
+
 #define WORD_BITS 12 /* of the number of words remembered */
 #define HASH_MIX  0x9e3779b97f4a7c15u
 
@@ -22,14 +24,15 @@ static void make_key(const char *text, size_t n, uint64_t key[2])
     memcpy(key, bytes, sizeof bytes);
 }
 
-enum incise_status inc_words_find(struct inc_words *words, const struct inc_ctx *ctx, uint64_t model, const char *text,
-                                  size_t n, struct inc_word **word, bool *known)
+enum incise_status inc_words_recall(struct inc_ids *out, uint64_t model, const char *text, size_t n,
+                                    struct inc_word **word, bool *known)
 {
     const size_t n_words = (size_t)1 << WORD_BITS;
+    struct inc_words *words = &out->words;
     uint64_t key[2];
     if (words->items == NULL) {
-        words->items = inc_alloc_zero(ctx, n_words, sizeof *words->items);
-        if (words->items == NULL) return inc_fail_memory(ctx, n_words * sizeof *words->items, "words");
+        words->items = inc_alloc_zero(out->ctx, n_words, sizeof *words->items);
+        if (words->items == NULL) return inc_fail_memory(out->ctx, n_words * sizeof *words->items, "words");
     } else if (words->model != model) {
         memset(words->items, 0, n_words * sizeof *words->items);
     }
@@ -37,6 +40,10 @@ enum incise_status inc_words_find(struct inc_words *words, const struct inc_ctx 
     make_key(text, n, key);
     *word = &words->items[((key[0] ^ key[1] * HASH_MIX) * HASH_MIX) >> (64 - WORD_BITS)];
     *known = (*word)->key[0] == key[0] && (*word)->key[1] == key[1];
+    if (!*known) return INCISE_OK;
+    INC_TRY(inc_ids_reserve(out, INC_WORD_IDS));
+    memcpy(out->ids + out->count, (*word)->ids, sizeof (*word)->ids);
+    out->count += (*word)->count;
     return INCISE_OK;
 }
 

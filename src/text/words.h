@@ -21,10 +21,12 @@ struct inc_words {
 
 /* A number that no other model of this process has. */
 uint64_t inc_words_number(void);
-/* The place of a word of 1 to INC_WORD_BYTES bytes; *known: its ids are there. The words of another model are
- * forgotten. */
-enum incise_status inc_words_find(struct inc_words *words, const struct inc_ctx *ctx, uint64_t model, const char *text,
-                                  size_t n, struct inc_word **word, bool *known) __attribute__((warn_unused_result));
+struct inc_ids;
+
+/* Looks for a word of 1 to INC_WORD_BYTES bytes; *known: its ids are appended to `out`. Else *word is its place. The words
+ * of another model are forgotten. */
+enum incise_status inc_words_recall(struct inc_ids *out, uint64_t model, const char *text, size_t n,
+                                    struct inc_word **word, bool *known) __attribute__((warn_unused_result));
 /* Remembers the ids of the word that was looked for last, unless there are too many. */
 void inc_words_keep(struct inc_word *word, const char *text, size_t n, const int32_t *ids, size_t count);
 

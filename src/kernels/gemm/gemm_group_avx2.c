@@ -193,33 +193,7 @@ static void begin_strip(struct strip_job *job, const struct inc_gemm_group_strip
     job->bias = bias ? _mm256_maskload_ps(bias, job->mask) : _mm256_setzero_ps();
 }
 
-/* Rows whose A and C stay in L2, and in the TLB, while all strips pass over them; a strip stays in L1 meanwhile. */
-static size_t slab_rows(size_t lda)
-{
-    const size_t tiles_that_fit = (size_t)(32 << 10) / (MR * lda);
-    return MR * inc_max_size(tiles_that_fit, 1);
-}
-
-static void run_strips(tile_fn *const *tiles, struct strip_job *job, size_t m, size_t n,
-                       const struct inc_gemm_group_strip *strips, const uint8_t *a, const float *a_scale,
-                       const float *bias, float *c)
-{
-    const size_t slab = slab_rows(job->lda);
-    for (size_t top = 0; top < m; top += slab) {
-        const size_t height = inc_min_size(slab, m - top), n_tiles = (height + MR - 1) / MR;
-        for (size_t first = 0; first < n; first += NR) {
-            const struct inc_gemm_group_strip *strip = &strips[first / NR];
-            begin_strip(job, strip, n - first, bias ? bias + first : NULL);
-            const uintptr_t ahead = n - first > NR ? inc_ahead_of(strip->w, strip[1].w) : 0;
-            for (size_t t = 0; t < n_tiles; t++) {
-                job->ahead = t + 1 == n_tiles ? ahead : 0;
-                /* Tiles of nearly equal height: 11 rows are 6 + 5, not 10 + 1. */
-                const size_t begin = top + height * t / n_tiles, end = top + height * (t + 1) / n_tiles;
-                tiles[end - begin](job, a + begin * job->lda, a_scale + begin, c + begin * job->ldc + first);
-            }
-        }
-    }
-}
+#include "kernels/gemm/gemm_group_strips.h"
 
 #define RUN(bits)                                                                                                     \
     void inc_gemm_group_run_i##bits##_avx2(size_t m, size_t n, const struct inc_gemm_group_strip *strips,             \
