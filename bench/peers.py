@@ -29,6 +29,7 @@ NATURAL = "natural lengths"  # a shape: real texts, sorted by length
 NATURAL_TEXTS, NATURAL_LENGTH, NATURAL_BATCH = 1000, 256, 32
 QUALITY_TEXTS = 64
 ISAS = {"all": -1, "avx2": 1}
+VNNI_ONLY = "int8-attention"  # of incise's --compute
 
 
 @dataclass
@@ -57,8 +58,14 @@ def twin_of(model):
     return "block70-32x32" if model.endswith(".onnx") else model.removesuffix("-int8")
 
 
-def incise(model):
-    return Contestant(f"incise {model}", "incise", model, twin_of(model))
+def incise(model, compute="auto"):
+    label = f"incise {model}" if compute == "auto" else f"incise {model}, {compute}"
+    return Contestant(label, "incise", model, twin_of(model), {"compute": compute})
+
+
+def both_attentions(*models):
+    """With float attention, as the models say, and with attention products of integers."""
+    return [incise(model, compute) for model in models for compute in ("auto", VNNI_ONLY)]
 
 
 def openvino(model, **properties):
@@ -81,19 +88,19 @@ OV_INT8 = [openvino("ov-int8-weights"), openvino("ov-int8"),
 WORKS = [
     Work("FP32 dense", "minilm", DENSE, [incise("fp32")],
          [openvino("fp32"), onnxruntime("fp32.onnx"), deepsparse("fp32.onnx")]),
-    Work("INT8 dense", "minilm", DENSE, [incise("int8")],
+    Work("INT8 dense", "minilm", DENSE, both_attentions("int8"),
          OV_INT8 + [onnxruntime("dynamic.onnx"), deepsparse("attention.onnx"), deepsparse("mixed.onnx")]),
     Work("70 % 32x32, FP32", "minilm", [(32, 128)], [incise("block70-32x32"), incise("block70-32x4")],
          [openvino("block70-32x32"), deepsparse("block70.onnx")]),
-    Work("70 % 32x32, INT8", "minilm", [(32, 128)], [incise("block70-32x32-int8"), incise("block70-32x4-int8")],
+    Work("70 % 32x32, INT8", "minilm", [(32, 128)], both_attentions("block70-32x32-int8", "block70-32x4-int8"),
          [deepsparse("block70-static.onnx"), deepsparse("block70-attention.onnx")]),
-    Work("INT8", "minilm", [NATURAL], [incise("int8")], OV_INT8),
+    Work("INT8", "minilm", [NATURAL], both_attentions("int8"), OV_INT8),
     Work("FP32 dense", "embeddinggemma", DENSE, [incise("fp32")], [openvino("fp32")]),
-    Work("INT8 dense", "embeddinggemma", DENSE + SHORT, [incise("int8")], OV_INT8),
+    Work("INT8 dense", "embeddinggemma", DENSE + SHORT, both_attentions("int8"), OV_INT8),
     Work("70 % of all linears, FP32", "embeddinggemma", [(1, 128), (32, 128)],
          [incise("block70-32x32"), incise("block70-32x4")], [openvino("fp32")]),
     Work("70 % of all linears, INT8", "embeddinggemma", [(1, 128), (32, 128)],
-         [incise("block70-32x32-int8"), incise("block70-32x4-int8")], OV_INT8),
+         both_attentions("block70-32x32-int8", "block70-32x4-int8"), OV_INT8),
 ]
 
 
@@ -257,7 +264,8 @@ def play(workers, label, rounds):
 
 def measure(work, maker, args, isa):
     """One row per shape and contestant."""
-    contestants, rows = work.ours + work.rivals, []
+    ours = [own for own in work.ours if isa == "all" or own.options["compute"] != VNNI_ONLY]
+    contestants, rows = ours + work.rivals, []
     workers = [Worker(contestant, maker, args, isa) for contestant in contestants]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -270,10 +278,10 @@ def measure(work, maker, args, isa):
             for worker in workers:
                 worker.ask("bind", path)
             times = play(workers, f"{work.model}, {work.name}, {shape}, {isa}", args.rounds)
-            fair = [i for i in range(len(work.ours), len(workers)) if cosines[i] >= MIN_COSINE]
+            fair = [i for i in range(len(ours), len(workers)) if cosines[i] >= MIN_COSINE]
             rival = min(fair, key=lambda i: statistics.median(times[i]), default=None)
             for i, worker in enumerate(workers):
-                against = None if rival is None or i >= len(work.ours) else ratio_of(times[rival], times[i])
+                against = None if rival is None or i >= len(ours) else ratio_of(times[rival], times[i])
                 rows.append({"model": work.model, "work": work.name, "isa": isa, "shape": shape,
                              "contestant": worker.name, "median": texts / statistics.median(times[i]),
                              "best": texts / min(times[i]), "cosine": cosines[i], "rival": i == rival,
