@@ -57,7 +57,7 @@ enum incise_status tool_require_check(const struct tool_list *requirements, cons
     return INCISE_OK;
 }
 
-static enum incise_status require_one(const char *text, const struct tool_rows *rows)
+static enum incise_status require_one(const char *text, const struct tool_rows *rows, const char *of)
 {
     struct requirement requirement;
     double figure;
@@ -65,15 +65,15 @@ static enum incise_status require_one(const char *text, const struct tool_rows *
     if (status != INCISE_OK) return status;
     if (!tool_rows_number(rows, requirement.figure, &figure)) return no_figure(text, requirement.figure);
     if (holds(requirement.operator, figure, requirement.bound)) return INCISE_OK;
-    return tool_fail(INCISE_ERROR_REQUIREMENT, "requirement not met: %s is %.6g, wanted %s", requirement.figure, figure,
-                     text);
+    return tool_fail(INCISE_ERROR_REQUIREMENT, "%s: requirement not met: %s is %.6g, wanted %s", of, requirement.figure,
+                     figure, text);
 }
 
-enum incise_status tool_require(const struct tool_list *requirements, const struct tool_rows *rows)
+enum incise_status tool_require(const struct tool_list *requirements, const struct tool_rows *rows, const char *of)
 {
     enum incise_status worst = INCISE_OK;
     for (size_t i = 0; i < requirements->n; i++) {
-        enum incise_status status = require_one(requirements->items[i], rows);
+        enum incise_status status = require_one(requirements->items[i], rows, of);
         if (status == INCISE_ERROR_USAGE) return status;
         if (status != INCISE_OK) worst = status;
     }

@@ -128,9 +128,9 @@ bool tool_rows_number(const struct tool_rows *rows, const char *column, double *
 
 /* Before the work: INCISE_ERROR_USAGE when a text is no requirement on one of the `figures`. */
 enum incise_status tool_require_check(const struct tool_list *requirements, const char *const *figures, size_t n);
-/* Checks "cosine_mean>=0.99" (operators >= <= > < ==) against the last row. Prints what failed;
- * INCISE_ERROR_REQUIREMENT when a bound is not met, INCISE_ERROR_USAGE when a text is no requirement or names no
- * figure. */
-enum incise_status tool_require(const struct tool_list *requirements, const struct tool_rows *rows);
+/* Checks "cosine_mean>=0.99" (operators >= <= > < ==) against the last row, whose figures are those of model `of`.
+ * Prints what failed; INCISE_ERROR_REQUIREMENT when a bound is not met, INCISE_ERROR_USAGE when a text is no
+ * requirement or names no figure. */
+enum incise_status tool_require(const struct tool_list *requirements, const struct tool_rows *rows, const char *of);
 
 #endif
