@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from engines import fixed_inputs, padded_inputs
+from report import cpu_name, write_between
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -313,15 +314,6 @@ def versions(pythons):
     return ", ".join("".join(found).split("\n")[:-1])
 
 
-def write(path, text):
-    """Replaces what stands between the marks in `path`."""
-    begin, end = "<!-- bench/peers begin -->\n", "<!-- bench/peers end -->\n"
-    old = path.read_text()
-    if begin not in old or end not in old:
-        raise SystemExit(f"peers: {path} has no marks to write between")
-    path.write_text(old[:old.index(begin) + len(begin)] + text + old[old.index(end):])
-
-
 def main():
     parser = argparse.ArgumentParser(prog="bench/peers", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -335,7 +327,6 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
     args = parser.parse_args()
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown")
     rows = []
     (ROOT / "build" / "peers").mkdir(parents=True, exist_ok=True)
     with open(ROOT / "build" / "peers" / "stderr.log", "w") as args.stderr:
@@ -345,13 +336,13 @@ def main():
                     maker = Maker(work.model, args.sources[work.model], args.pythons)
                     rows += measure(work, maker, args, isa)
     command = " ".join(["bench/peers", *args.models] + [f"--isa {isa}" for isa in args.isa or []])
-    head = (f"`{command} --rounds {args.rounds}`, {cpu}, {args.threads} threads, {versions(args.pythons)}.\n"
+    head = (f"`{command} --rounds {args.rounds}`, {cpu_name()}, {args.threads} threads, {versions(args.pythons)}.\n"
             f"Cosine: mean-pooled vectors of {QUALITY_TEXTS} passages, to OpenVINO f32 on the same weights before "
             f"quantization.\n\n")
     (ROOT / "build" / "peers" / "results.json").write_text(json.dumps(rows, indent=1))
     print(head + table(rows))
     if args.write:
-        write(ROOT / "docs" / "performance.md", head + table(rows) + "\n")
+        write_between(ROOT / "docs" / "performance.md", "bench/peers", head + table(rows) + "\n")
 
 
 if __name__ == "__main__":

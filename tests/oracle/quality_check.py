@@ -2,8 +2,9 @@
 """Quality figures of compressed models as OpenVINO runs them, beside those of `incise evaluate`.
 
 usage: quality_check.py INCISE BASE MODEL... [--pairs TSV] [--limit N]
-Texts are tokenized by Hugging Face's tokenizers, pooled by the mean, and compared with OpenVINO's own base vectors;
-incise does all of it by itself, with activations as the file says. Fails when a figure differs by more than 0.005.
+Texts get the model's prompts for queries and documents, are tokenized by Hugging Face's tokenizers, pooled by the mean,
+and compared with OpenVINO's own base vectors; incise does all of it by itself, with activations as the file says. Fails
+when a figure differs by more than 0.005.
 """
 import argparse
 import json
@@ -16,9 +17,16 @@ from oracle import Oracle, load_tokenizer, run_incise
 LIMIT, MAX_TOKENS, BATCH = 0.005, 256, 16
 
 
-def vectors(folder, texts):
+def prompts(folder):
+    """What stands before queries and before documents."""
+    path = folder / "config_sentence_transformers.json"
+    named = json.loads(path.read_text(encoding="utf-8")).get("prompts") or {} if path.exists() else {}
+    return [named.get(name) or "" for name in ("query", "document")]
+
+
+def vectors(oracle, texts):
     """[texts, width], of length 1."""
-    oracle, tokenizer, rows = Oracle(folder), load_tokenizer(folder), [None] * len(texts)
+    tokenizer, rows = load_tokenizer(oracle.folder), [None] * len(texts)
     tokenizer.enable_truncation(MAX_TOKENS)
     ids = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
     order = sorted(range(len(texts)), key=lambda i: len(ids[i]))
@@ -43,10 +51,14 @@ def ndcg(queries, documents):
     return float(np.where(rank < 10, 1 / np.log2(rank + 2), 0).mean())
 
 
-def figures(base, model, pairs):
-    queries, documents = zip(*pairs)
-    q, d = [vectors(base, part) for part in (queries, documents)]
-    q2, d2 = [vectors(model, part) for part in (queries, documents)]
+def both_sides(folder, pairs):
+    """Vectors of the queries and of the documents."""
+    oracle = Oracle(folder)
+    return [vectors(oracle, [prompt + text for text in side]) for prompt, side in zip(prompts(folder), zip(*pairs))]
+
+
+def figures(base, model):
+    (q, d), (q2, d2) = base, model
     cosines = (d * d2).sum(1)
     near, near2 = (np.argsort(-(x @ x.T) + 4 * np.eye(len(x)), axis=1)[:, :10] for x in (d, d2))
     kept = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(near, near2)])
@@ -63,9 +75,9 @@ def main():
     parser.add_argument("--limit", type=float, default=LIMIT)
     arguments = parser.parse_args()
     pairs = [tuple(line.split("\t")) for line in arguments.pairs.read_text(encoding="utf-8").splitlines()]
-    worst = 0.0
+    worst, base = 0.0, both_sides(arguments.base, pairs)
     for model in arguments.models:
-        theirs = figures(arguments.base, model, pairs)
+        theirs = figures(base, both_sides(model, pairs))
         ours = json.loads(run_incise(arguments.incise, "evaluate", arguments.base, model, "--retrieval",
                                      arguments.pairs, "--max-length", MAX_TOKENS, "--compute", "float", "--format", "json"))
         for name, value in theirs.items():
