@@ -26,8 +26,8 @@ struct inc_attention_args {
     size_t ld_bias, head_stride_bias; /* 0 = shared by all rows, by all heads */
 };
 
-/* What is kept of a query row between key blocks: the largest score, the sum of exp(score - max), and the factor that
- * the last block put on everything before it. */
+/* What is kept of a query row between key blocks: the largest score (not yet scaled, if there is no bias), the sum of
+ * the weights exp(score - max), and the factor that the last block put on everything before it. */
 struct inc_attention_row {
     float max, sum, rescale;
 };
@@ -51,7 +51,7 @@ struct inc_attention_kernel {
     void (*pack_keys)(size_t n, size_t d, const float *k, size_t ldk, float *out);
     /* n value rows of d <= nr columns -> one gemm_f32 strip [n][nr]; missing columns are 0. */
     void (*pack_values)(size_t n, size_t d, const float *v, size_t ldv, float *out);
-    /* Turns n raw scores of a row into weights exp(scale*s + bias - row->max) and updates *row. bias may be NULL. */
+    /* Turns n raw scores of a row into the weights of scale*s + bias and updates *row. bias may be NULL. */
     void (*softmax)(float *s, size_t n, float scale, const float *bias, struct inc_attention_row *row);
     /* o = o * factor + add; add may be NULL. */
     void (*combine)(float *o, size_t n, float factor, const float *add);

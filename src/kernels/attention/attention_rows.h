@@ -50,47 +50,55 @@ static void pack_values(size_t n, size_t d, const float *v, size_t ldv, float *o
     }
 }
 
-/* Weights below 2^-125 of the largest are dropped: they would be denormal, and slow. */
-static inline vf weight(vf x, vf max)
+/* 2^x. Weights below 2^-125 of the largest are dropped: they would be denormal, and slow. */
+static inline vf weight(vf x)
 {
-    const vf difference = vf_sub(x, max);
-    return vf_select_lt(difference, vf_set1(-87.0f), vf_set1(0.0f), vf_exp_fast(difference));
+    return vf_select_lt(x, vf_set1(-125.0f), vf_set1(0.0f), vf_exp2_fast(x));
 }
 
-/* max ignores NaN, which the weights then carry into the sum. */
+/* s = s * scale + bias, so that what follows need not know either. */
+static void scale_scores(float *s, size_t n, float scale, const float *bias)
+{
+    const vf factor = vf_set1(scale);
+    for (size_t i = 0; i < n; i += VF_LANES) {
+        const size_t lanes = n - i < VF_LANES ? n - i : VF_LANES;
+        const vf add = bias ? vf_load_n(bias + i, lanes) : vf_set1(0.0f);
+        vf_store_n(s + i, vf_fma(vf_load_n(s + i, lanes), factor, add), lanes);
+    }
+}
+
+static float largest(const float *s, size_t n)
+{
+    vf top = vf_set1(-INFINITY);
+    size_t i = 0;
+    for (; i + VF_LANES <= n; i += VF_LANES) top = vf_max(vf_load(s + i), top);
+    if (i < n) top = vf_max(vf_select_n(n - i, vf_load_n(s + i, n - i), top), top);
+    return vf_reduce_max(top);
+}
+
+/* max ignores NaN, which the weights then carry into the sum. The difference to it is taken before anything is scaled,
+ * so scores of -1e9 (what additive masks hide with) lose nothing. */
 static void softmax(float *s, size_t n, float scale, const float *bias, struct inc_attention_row *row)
 {
-    const vf factor = vf_set1(scale), lowest = vf_set1(-INFINITY);
-    const size_t whole = n / VF_LANES * VF_LANES, rest = n - whole;
-    vf top = lowest, tail = lowest;
-    for (size_t i = 0; i < whole; i += VF_LANES) {
-        vf x = vf_mul(vf_load(s + i), factor);
-        if (bias) x = vf_add(x, vf_load(bias + i));
-        vf_store(s + i, x);
-        top = vf_max(x, top);
-    }
-    if (rest) {
-        tail = vf_mul(vf_load_n(s + whole, rest), factor);
-        if (bias) tail = vf_add(tail, vf_load_n(bias + whole, rest));
-        tail = vf_select_n(rest, tail, lowest);
-        top = vf_max(tail, top);
-    }
-
-    const float before = row->max, found = vf_reduce_max(top);
+    const bool plain = bias == NULL && scale > 0.0f;
+    if (!plain) scale_scores(s, n, scale, bias);
+    const float before = row->max, found = largest(s, n);
     if (found > before) row->max = found;
+    const vf factor = vf_set1((plain ? scale : 1.0f) * VF_LOG2E);
     const vf max = vf_set1(row->max > -INFINITY ? row->max : 0.0f);
     vf sum = vf_set1(0.0f);
-    for (size_t i = 0; i < whole; i += VF_LANES) {
-        const vf w = weight(vf_load(s + i), max);
+    size_t i = 0;
+    for (; i + VF_LANES <= n; i += VF_LANES) {
+        const vf w = weight(vf_mul(vf_sub(vf_load(s + i), max), factor));
         vf_store(s + i, w);
         sum = vf_add(sum, w);
     }
-    if (rest) {
-        const vf w = weight(tail, max);
-        vf_store_n(s + whole, w, rest);
-        sum = vf_add(sum, w);
+    if (i < n) {
+        const vf w = weight(vf_mul(vf_sub(vf_load_n(s + i, n - i), max), factor));
+        vf_store_n(s + i, w, n - i);
+        sum = vf_add(sum, vf_select_n(n - i, w, vf_set1(0.0f)));
     }
-    row->rescale = before > -INFINITY ? vf_reduce_max(weight(vf_set1(before), max)) : 0.0f;
+    row->rescale = before > -INFINITY ? vf_reduce_max(weight(vf_mul(vf_sub(vf_set1(before), max), factor))) : 0.0f;
     row->sum = row->sum * row->rescale + vf_reduce_add(sum);
 }
 
