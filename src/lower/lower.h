@@ -59,6 +59,13 @@ struct inc_plan_buffer {
     uint32_t first_step, last_step; /* first writer, last reader (index buffers live from step 0) */
     const struct inc_value *value;  /* index value that IDS, INDEX_ROWS or PICKS come from, else NULL */
     int batch_axis, sequence_axis;  /* of that value; -1: not there (size 1) */
+    bool by_shape;                  /* that value depends on the inputs' shape only, not on what they hold */
+};
+
+/* A mask value that stays an additive bias. */
+struct inc_plan_bias {
+    const struct inc_value *value;
+    bool by_shape; /* as of inc_plan_buffer */
 };
 
 /* A model output: rows of a buffer, those of tokens unpacked to the value's shape. */
@@ -75,7 +82,7 @@ struct inc_plan {
     size_t n_buffers, buffers_capacity;
     struct inc_plan_output *outputs; /* one per Result */
     size_t n_outputs;
-    const struct inc_value **biases; /* mask values that stay additive biases, by inc_attention_step.bias */
+    struct inc_plan_bias *biases; /* by inc_attention_step.bias */
     size_t n_biases, biases_capacity;
     uint32_t *cuts; /* steps before which exactly one body buffer lives: segments lie between neighbours */
     uint32_t *cut_buffers;

@@ -148,12 +148,27 @@ bool inc_is_token_embedding(const struct inc_node *node)
            inc_weight_match(node->inputs[0], true, &table);
 }
 
-void inc_mark_body(struct inc_graph *graph)
+static void mark_from(struct inc_graph *graph, bool (*is_source)(const struct inc_node *node))
 {
     for (struct inc_node *node = graph->first; node != NULL; node = node->next) {
-        node->mark = inc_is_token_embedding(node);
+        node->mark = is_source(node);
         bool shape_only = node->op == INC_OP_SHAPE_OF || node->op == INC_OP_SHAPE_OF1;
         for (uint32_t i = 0; i < node->n_inputs && !shape_only; i++)
             if (node->inputs[i]->node->mark == 1) node->mark = 1;
     }
+}
+
+void inc_mark_body(struct inc_graph *graph)
+{
+    mark_from(graph, inc_is_token_embedding);
+}
+
+static bool is_parameter(const struct inc_node *node)
+{
+    return node->op == INC_OP_PARAMETER;
+}
+
+void inc_mark_contents(struct inc_graph *graph)
+{
+    mark_from(graph, is_parameter);
 }

@@ -54,5 +54,7 @@ struct inc_node *inc_fuse(struct inc_lowering *lowering, enum inc_op op, struct 
 bool inc_is_token_embedding(const struct inc_node *node);
 /* Marks (node->mark = 1) every node that depends on a token embedding: the body. Constants and all else get 0. */
 void inc_mark_body(struct inc_graph *graph);
+/* Marks (node->mark = 1) every node that depends on what a Parameter holds, not only on its shape. All else gets 0. */
+void inc_mark_contents(struct inc_graph *graph);
 
 #endif

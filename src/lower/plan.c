@@ -188,6 +188,16 @@ static enum incise_status plan_node(struct inc_planner *planner, struct inc_node
     return INCISE_OK;
 }
 
+/* Which parts of the index part a run may keep from the one before. */
+static void note_by_shape(struct inc_planner *planner)
+{
+    struct inc_plan *plan = planner->plan;
+    inc_mark_contents(planner->lowering->graph);
+    for (size_t i = 0; i < plan->n_buffers; i++)
+        if (plan->buffers[i].value != NULL) plan->buffers[i].by_shape = plan->buffers[i].value->node->mark == 0;
+    for (size_t i = 0; i < plan->n_biases; i++) plan->biases[i].by_shape = plan->biases[i].value->node->mark == 0;
+}
+
 enum incise_status inc_plan_create(struct inc_lowering *lowering, const struct inc_device *device,
                                    enum inc_integer_mode mode, struct inc_plan *plan)
 {
@@ -203,7 +213,10 @@ enum incise_status inc_plan_create(struct inc_lowering *lowering, const struct i
         if (lowering->reason[0] != '\0') break;
     }
     if (status == INCISE_OK && lowering->reason[0] == '\0') status = inc_plan_place_buffers(&planner);
-    if (status != INCISE_OK || lowering->reason[0] != '\0') inc_plan_release(lowering->ctx, plan);
+    if (status != INCISE_OK || lowering->reason[0] != '\0')
+        inc_plan_release(lowering->ctx, plan);
+    else
+        note_by_shape(&planner);
     return status;
 }
 

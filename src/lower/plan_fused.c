@@ -209,14 +209,14 @@ static enum incise_status add_bias(struct inc_planner *planner, const struct inc
 {
     struct inc_plan *plan = planner->plan;
     for (size_t i = 0; i < plan->n_biases; i++)
-        if (plan->biases[i] == value) {
+        if (plan->biases[i].value == value) {
             *index = (uint32_t)i;
             return INCISE_OK;
         }
     INC_TRY(inc_grow(planner->lowering->ctx, (void **)&plan->biases, &plan->biases_capacity, plan->n_biases,
                      sizeof *plan->biases));
     *index = (uint32_t)plan->n_biases;
-    plan->biases[plan->n_biases++] = value;
+    plan->biases[plan->n_biases++] = (struct inc_plan_bias){.value = value};
     return INCISE_OK;
 }
 

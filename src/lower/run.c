@@ -24,16 +24,19 @@ static enum incise_status allocate_run(struct inc_run *run)
     run->biases = inc_alloc_zero(ctx, plan->n_biases, sizeof *run->biases);
     run->feeds = inc_alloc_zero(ctx, graph->n_parameters, sizeof *run->feeds);
     run->wanted = inc_alloc_zero(ctx, n_index + plan->n_biases, sizeof *run->wanted);
+    run->evaluated = inc_alloc_zero(ctx, n_index + plan->n_biases, sizeof *run->evaluated);
     run->outputs = inc_alloc_zero(ctx, graph->n_results, sizeof *run->outputs);
     run->seconds = inc_alloc_zero(ctx, plan->n_steps, sizeof *run->seconds);
     if (run->buffers == NULL || run->row_bytes == NULL || run->biases == NULL || run->feeds == NULL ||
-        run->wanted == NULL || run->outputs == NULL || run->seconds == NULL)
+        run->wanted == NULL || run->evaluated == NULL || run->outputs == NULL || run->seconds == NULL)
         return inc_fail_memory(ctx, plan->n_buffers * sizeof(void *), "a session");
     for (size_t i = 0; i < plan->n_buffers; i++) {
         run->row_bytes[i] = plan->buffers[i].row_bytes;
-        if (plan->buffers[i].value != NULL) run->wanted[run->n_wanted++].value = plan->buffers[i].value;
+        if (plan->buffers[i].value == NULL) continue;
+        run->wanted[run->n_wanted++] = (struct inc_index_value){plan->buffers[i].value, plan->buffers[i].by_shape, {0}};
     }
-    for (size_t i = 0; i < plan->n_biases; i++) run->wanted[run->n_wanted++].value = plan->biases[i];
+    for (size_t i = 0; i < plan->n_biases; i++)
+        run->wanted[run->n_wanted++] = (struct inc_index_value){plan->biases[i].value, plan->biases[i].by_shape, {0}};
     for (size_t i = 0; i < graph->n_parameters; i++) run->feeds[i].value = &graph->parameters[i]->outputs[0];
     return INCISE_OK;
 }
@@ -52,12 +55,16 @@ enum incise_status inc_run_create(struct inc_program *program, struct inc_run **
     return INCISE_OK;
 }
 
-static void release_wanted(struct inc_run *run)
+/* All values of the index part but those that fit a batch of dims[0] x dims[1]. */
+static void release_index(struct inc_run *run, const int64_t dims[2])
 {
+    bool same = memcmp(dims, run->index_dims, sizeof run->index_dims) == 0;
     for (size_t i = 0; i < run->n_wanted; i++) {
+        if (same && run->wanted[i].by_shape) continue;
         inc_tensor_release(run->program->ctx, &run->wanted[i].tensor);
         memset(&run->wanted[i].tensor, 0, sizeof run->wanted[i].tensor);
     }
+    if (!same) memset(run->index_dims, 0, sizeof run->index_dims);
 }
 
 static void release_outputs(struct inc_run *run)
@@ -72,10 +79,10 @@ void inc_run_destroy(struct inc_run *run)
 {
     if (run == NULL) return;
     const struct inc_ctx *ctx = run->program->ctx;
-    if (run->wanted != NULL) release_wanted(run);
+    if (run->wanted != NULL) release_index(run, (const int64_t[]){-1, -1});
     if (run->outputs != NULL) release_outputs(run);
-    void *all[] = {run->arena,  run->start,   run->position, run->sequence, run->buffers, run->row_bytes,
-                   run->biases, run->scratch, run->feeds,    run->wanted,   run->outputs, run->seconds};
+    void *all[] = {run->arena,   run->start, run->position, run->sequence,  run->buffers, run->row_bytes, run->biases,
+                   run->scratch, run->feeds, run->wanted,   run->evaluated, run->outputs, run->seconds};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) inc_free(ctx, all[i]);
     inc_free(ctx, run);
 }
@@ -137,7 +144,7 @@ size_t inc_run_estimate(const struct inc_program *program, size_t sequences, siz
         !inc_size_mul(sequences, per_row[INC_DOMAIN_SEQUENCES], &part) || !inc_size_add(bytes, part, &bytes))
         return SIZE_MAX;
     for (size_t i = 0; i < plan->n_biases; i++)
-        if (!bias_bytes(plan->biases[i], sequences, length, &bias) || !inc_size_add(bytes, bias, &bytes))
+        if (!bias_bytes(plan->biases[i].value, sequences, length, &bias) || !inc_size_add(bytes, bias, &bytes))
             return SIZE_MAX;
     size_t scratch = program->device->ops->scratch_bytes(program->device, plan->steps, plan->n_steps, tokens);
     if (!inc_size_add(bytes, scratch, &bytes)) return SIZE_MAX;
@@ -157,14 +164,29 @@ static enum incise_status check_memory(const struct inc_run *run, size_t sequenc
 
 /* ---- steps ----------------------------------------------------------------------------------------------------- */
 
+/* The index part: what depends on [batch, length] only is evaluated once for runs of the same shape. */
+static enum incise_status evaluate_index(struct inc_run *run, size_t n_inputs)
+{
+    const int64_t *dims = run->feeds[0].tensor.dims;
+    release_index(run, dims);
+    bool kept = run->index_dims[0] != 0;
+    size_t n = 0;
+    for (size_t i = 0; i < run->n_wanted; i++)
+        if (!kept || !run->wanted[i].by_shape) run->evaluated[n++].value = run->wanted[i].value;
+    if (n > 0) INC_TRY(inc_eval_run(run->program->lowering.graph, run->feeds, n_inputs, run->evaluated, n));
+    n = 0;
+    for (size_t i = 0; i < run->n_wanted; i++)
+        if (!kept || !run->wanted[i].by_shape) run->wanted[i].tensor = run->evaluated[n++].tensor;
+    memcpy(run->index_dims, dims, sizeof run->index_dims);
+    return INCISE_OK;
+}
+
 enum incise_status inc_run_begin(struct inc_run *run, const struct inc_tensor *inputs, size_t n_inputs)
 {
     INC_TRY(take_inputs(run, inputs, n_inputs));
     INC_TRY(check_memory(run, (size_t)inputs[0].dims[0], (size_t)inputs[0].dims[1]));
     INC_TRY(inc_run_pack_tokens(run));
-    release_wanted(run);
-    if (run->n_wanted > 0)
-        INC_TRY(inc_eval_run(run->program->lowering.graph, run->feeds, n_inputs, run->wanted, run->n_wanted));
+    INC_TRY(evaluate_index(run, n_inputs));
     return inc_run_pack_index(run);
 }
 

@@ -17,6 +17,13 @@ enum inc_tap_point {
 typedef void inc_tap_fn(void *user, enum inc_tap_point point, uint32_t index, const float *rows, size_t n, size_t width,
                         size_t stride);
 
+/* A value of the index part, which is kept for the next run if it depends on [batch, length] only. */
+struct inc_index_value {
+    const struct inc_value *value;
+    bool by_shape;
+    struct inc_tensor tensor;
+};
+
 /* Memory for one run at a time. */
 struct inc_run {
     struct inc_program *program;
@@ -32,8 +39,10 @@ struct inc_run {
     void *scratch;
     size_t scratch_bytes;
     struct inc_feed *feeds;  /* per Parameter; borrowed data */
-    struct inc_feed *wanted; /* index values, then biases */
+    struct inc_index_value *wanted; /* index values, then biases */
     size_t n_wanted;
+    struct inc_feed *evaluated; /* those of a run, while they are evaluated */
+    int64_t index_dims[2];      /* [batch, length] that the values with by_shape are of; 0: of none */
     struct inc_tensor *outputs; /* per Result */
     double *seconds;            /* per step, of the last run, when `timed`: busy time of all workers / workers */
     bool timed;

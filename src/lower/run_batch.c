@@ -218,7 +218,7 @@ static enum incise_status set_bias(struct inc_run *run, size_t index, struct inc
     for (int i = 0; fits && i < mask->rank; i++) dims[4 - mask->rank + i] = mask->dims[i];
     if (!fits || (dims[0] != 1 && dims[0] != run->feeds[0].tensor.dims[0]))
         return inc_fail(run->program->ctx, INCISE_ERROR_DATA, "attention mask '%s' does not fit the batch",
-                        run->program->plan.biases[index]->node->name);
+                        run->program->plan.biases[index].value->node->name);
     size_t row = (size_t)length, head = row * (size_t)dims[2];
     run->biases[index] = (struct inc_bias){.data = mask->data,
                                            .sequence_stride = dims[0] == 1 ? 0 : head * (size_t)dims[1],
