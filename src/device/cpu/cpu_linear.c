@@ -6,8 +6,8 @@
 #include "base/size.h"
 #include "device/cpu/cpu_device.h"
 
-#define SLAB_ROWS                                                                                                      \
-    60 /* whole tiles of 12, 10 and 6 rows; input, 256 outputs and a strip of weights fit in the L2 cache */
+#define SLAB_ROWS_F32    60  /* whole tiles of 12, 10 and 6 rows; with 256 outputs and a strip they fit in the L2 cache */
+#define SLAB_ROWS        132 /* the same of quantized rows, a quarter the size: weights then pass half as often */
 #define CHUNK_STRIPS     8 /* outputs that are finished (activation, residual) together: 256 columns x slab in L2 */
 #define ITEMS_PER_THREAD 4
 #define MOST_LINEARS     8 /* in one grid: query, key, value; gate, up */
@@ -104,7 +104,7 @@ struct linear_run {
     const struct inc_step *step;
     const struct inc_prepared *prepared;
     const struct inc_batch *batch;
-    size_t n, n_strips, nr, mr; /* outputs; rows of a whole tile */
+    size_t n, n_strips, nr, mr, slab; /* outputs; rows of a whole tile, and of a slab at most */
 };
 
 /* Linears that read the same rows. */
@@ -191,7 +191,7 @@ static struct linear_run linear_run_of(const struct inc_cpu_stage *stage, size_t
 {
     const struct inc_prepared *prepared = stage->prepared[index];
     struct linear_run run = {
-        .cpu = stage->cpu, .step = &stage->steps[index], .prepared = prepared, .batch = stage->batch};
+        .cpu = stage->cpu, .step = &stage->steps[index], .prepared = prepared, .batch = stage->batch, .slab = SLAB_ROWS};
     switch (prepared->form) {
     case INC_CPU_I8:
         run.mr = stage->cpu->gemm_i8->mr, run.nr = prepared->u.i8.nr;
@@ -202,6 +202,7 @@ static struct linear_run linear_run_of(const struct inc_cpu_stage *stage, size_t
         run.n = prepared->u.group.weights.n, run.n_strips = prepared->u.group.weights.n_strips;
         break;
     default:
+        run.slab = SLAB_ROWS_F32;
         run.mr = stage->cpu->gemm_f32->mr, run.nr = prepared->u.f32.nr;
         run.n = prepared->u.f32.n, run.n_strips = prepared->u.f32.n_strips;
         break;
@@ -212,8 +213,8 @@ static struct linear_run linear_run_of(const struct inc_cpu_stage *stage, size_t
 void inc_cpu_linear_rows(const struct inc_cpu_stage *stage, size_t index, size_t row, size_t rows)
 {
     struct linear_run run = linear_run_of(stage, index);
-    for (size_t end = row + rows; row < end; row += SLAB_ROWS)
-        multiply_rows(&run, row, inc_min_size(SLAB_ROWS, end - row), 0, run.n_strips);
+    for (size_t end = row + rows; row < end; row += run.slab)
+        multiply_rows(&run, row, inc_min_size(run.slab, end - row), 0, run.n_strips);
 }
 
 static void linears_item(void *arg, size_t item, unsigned worker)
@@ -234,8 +235,10 @@ static void lay_out_grid(struct linears_run *all, size_t n_strips)
 {
     const struct inc_cpu *cpu = all->stage->cpu;
     size_t items = inc_pool_threads(cpu->pool) * (size_t)ITEMS_PER_THREAD;
-    all->slabs = (all->rows + SLAB_ROWS - 1) / SLAB_ROWS;
-    all->slab = inc_min_size(inc_round_up((all->rows + all->slabs - 1) / all->slabs, all->linears[0].mr), SLAB_ROWS);
+    size_t most = all->linears[0].slab;
+    for (size_t i = 1; i < all->n; i++) most = inc_min_size(most, all->linears[i].slab);
+    all->slabs = (all->rows + most - 1) / most;
+    all->slab = inc_min_size(inc_round_up((all->rows + all->slabs - 1) / all->slabs, all->linears[0].mr), most);
     all->slabs = (all->rows + all->slab - 1) / all->slab;
     all->strips_per_item = inc_max_size(1, n_strips * all->slabs / items);
 }

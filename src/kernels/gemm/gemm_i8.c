@@ -35,6 +35,8 @@ struct pack {
     void *arg;
     size_t stride;    /* k rounded up to whole quads */
     int16_t *scratch; /* per worker: [nr][stride] */
+    int8_t *found;    /* per worker: the quads of a strip; weights in [-255, 255] fill four at most, [stride][nr][4] */
+    uint16_t *numbers; /* per worker: [stride], of these quads */
     unsigned char *faults; /* per strip: enum inc_quads_fault */
     struct inc_quads quads;
 };
@@ -67,15 +69,17 @@ static void pack_strip(void *arg, size_t s, unsigned worker)
         pack->faults[s] = (unsigned char)fault;
         if (fault != INC_QUADS_FINE) return;
     }
-    const size_t n_quads = inc_quads_store(&pack->quads, rows, pack->stride, 0, pack->stride, NULL, NULL);
+    int8_t *quads = pack->found + worker * 4 * nr * pack->stride;
+    uint16_t *numbers = pack->numbers + worker * pack->stride;
+    const size_t n_quads = inc_quads_store(&pack->quads, rows, pack->stride, 0, pack->stride, quads, numbers);
     int8_t *w = inc_alloc(pack->ctx, strip_bytes(nr, n_quads));
     if (!w) return;
     int32_t *sums = (int32_t *)(void *)(w + n_quads * nr * 4);
     uint16_t *index = (uint16_t *)(void *)(sums + nr);
     for (size_t j = 0; j < nr; j++) sums[j] = sum_row(rows + j * pack->stride, k);
-    inc_quads_store(&pack->quads, rows, pack->stride, 0, pack->stride, w, index);
-    pack->weights->strips[s] =
-        (struct inc_gemm_i8_strip){.w = w, .sums = sums, .k = index, .n_quads = (uint32_t)n_quads};
+    const size_t n_fours = inc_quads_order(&pack->quads, n_quads, quads, numbers, w, index);
+    pack->weights->strips[s] = (struct inc_gemm_i8_strip){
+        .w = w, .sums = sums, .k = index, .n_quads = (uint32_t)n_quads, .n_fours = (uint32_t)n_fours};
 }
 
 static enum incise_status check_strips(const struct pack *pack)
@@ -123,7 +127,9 @@ enum incise_status inc_gemm_i8_pack(const struct inc_ctx *ctx, struct inc_pool *
     out->w_scale = inc_alloc_array(ctx, n, sizeof *out->w_scale);
     pack.faults = inc_alloc_zero(ctx, n_strips, 1);
     pack.scratch = inc_alloc_array(ctx, workers * nr, pack.stride * sizeof *pack.scratch);
-    if (!out->strips || !out->w_scale || !pack.faults || !pack.scratch) {
+    pack.found = inc_alloc_array(ctx, workers * nr, 4 * pack.stride);
+    pack.numbers = inc_alloc_array(ctx, workers, pack.stride * sizeof *pack.numbers);
+    if (!out->strips || !out->w_scale || !pack.faults || !pack.scratch || !pack.found || !pack.numbers) {
         status = inc_fail_memory(ctx, workers * nr * pack.stride * sizeof *pack.scratch, "packed weights");
     } else {
         memcpy(out->w_scale, w_scale, n * sizeof *w_scale);
@@ -133,6 +139,8 @@ enum incise_status inc_gemm_i8_pack(const struct inc_ctx *ctx, struct inc_pool *
     if (status == INCISE_OK) sum_up(out, pack.stride / 4);
     inc_free(ctx, pack.faults);
     inc_free(ctx, pack.scratch);
+    inc_free(ctx, pack.found);
+    inc_free(ctx, pack.numbers);
     if (status != INCISE_OK) inc_gemm_i8_release(ctx, out);
     return status;
 }

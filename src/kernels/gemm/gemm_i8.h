@@ -4,8 +4,8 @@
  * The sum is exact, so integers and float bits are the same on every instruction set, for every tile, dense or sparse.
  *
  * Weights are integers in [-255, 255] (quantized value minus zero point; 0 = pruned), packed once per kernel into
- * strips of nr outputs. A strip is the list of its quads (gemm_quads.h) in rising order of k: any pattern of zeros that
- * empties whole quads is skipped, nothing needs to be declared; s8 weights with k <= 65536 always can be packed. */
+ * strips of nr outputs. A strip is the list of its quads (gemm_quads.h), fours of neighbours first: any pattern of zeros
+ * that empties whole quads is skipped, nothing needs to be declared; s8 weights with k <= 65536 always can be packed. */
 #ifndef INC_KERNELS_GEMM_I8_H
 #define INC_KERNELS_GEMM_I8_H
 
@@ -17,8 +17,9 @@ struct inc_pool;
 struct inc_gemm_i8_strip {
     const int8_t *w;     /* [n_quads][nr][4], 64-byte aligned; outputs beyond n are 0 */
     const int32_t *sums; /* [nr] sum of an output's weights */
-    const uint16_t *k;   /* [n_quads] number of each quad, k / 4, non-decreasing */
+    const uint16_t *k;   /* [n_quads] number of each quad, k / 4 */
     uint32_t n_quads;    /* 0 when all weights are 0 */
+    uint32_t n_fours;    /* the first 4 * n_fours quads are fours with consecutive numbers */
 };
 
 /* Outputs 0..n-1 of consecutive strips (one strip where n <= nr) for m rows: c[i * ldc + j] for i < m, j < n.

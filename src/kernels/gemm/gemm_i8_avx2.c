@@ -3,14 +3,14 @@
  * that could saturate vpmaddubsw (gemm_i8.h), so the full-rate sequence is exact for all u8 activations. A strip is 8
  * outputs wide, not 16, as a quad is then repeated, or kept, for 8 outputs only. */
 #include <immintrin.h>
-#include <string.h>
 
 #include "base/size.h"
 #include "kernels/gemm/gemm_ahead.h"
 #include "kernels/gemm/gemm_i8.h"
+#include "kernels/gemm/gemm_tile_rows.h"
 #include "kernels/unroll.h"
 
-enum { MR = 10, NR = 8 };
+enum { MR = 10, NR = 8, QUAD_BYTES = NR * 4 };
 
 /* sum += x (u8 quads) . w (s8 quads); x is used up. In one piece, as GCC 12 hoists the products apart and spills. */
 #define DOT(sum, x, w, ones)                                                             \
@@ -22,52 +22,55 @@ enum { MR = 10, NR = 8 };
 struct strip_job {
     const struct inc_gemm_i8_strip *strip;
     size_t lda, ldc;
-    uintptr_t ahead; /* gemm_ahead.h */
-    __m256i zero; /* a_zero * sums */
+    struct inc_share share; /* of the next strip */
+    __m256i start; /* -a_zero * sums */
     __m256 w_scale, bias;
     __m256i mask;
 };
 
-static inline __m256i broadcast_quad(const uint8_t *a)
+/* sum += the quad at `offset` of the rows times the quad at w. */
+static inline __attribute__((always_inline)) void add_quad(const size_t height, __m256i sum[MR], const int8_t *w,
+                                                           struct inc_tile_rows *rows, const size_t offset)
 {
-    int32_t quad;
-    memcpy(&quad, a, sizeof quad);
-    return _mm256_set1_epi32(quad);
+    const __m256i ones = _mm256_set1_epi16(1), quad = _mm256_load_si256((const __m256i *)(const void *)w);
+    INC_UNROLL
+    for (size_t i = 0; i < height; i++) {
+        if (i % 6 == 0) inc_tile_rows_hide(rows);
+        __m256i x = _mm256_set1_epi32(inc_tile_quad(rows, i, offset));
+        DOT(sum[i], x, quad, ones);
+    }
 }
 
-static inline __attribute__((always_inline)) void run_tile(const size_t rows, const struct strip_job *job,
+static inline __attribute__((always_inline)) void run_tile(const size_t height, const struct strip_job *job,
                                                            const uint8_t *a, const float *a_scale, float *c)
 {
-    const __m256i ones = _mm256_set1_epi16(1);
     __m256i sum[MR];
     INC_UNROLL
-    for (size_t i = 0; i < rows; i++) {
-        sum[i] = _mm256_setzero_si256();
+    for (size_t i = 0; i < height; i++) {
+        sum[i] = job->start;
         __builtin_prefetch(c + i * job->ldc, 1);
     }
-    const size_t lda = job->lda;
-    const int8_t *w = job->strip->w;
-    const uint16_t *k = job->strip->k;
-    for (const uint16_t *end = k + job->strip->n_quads; k < end; k++, w += NR * 4) {
-        const __m256i quad = _mm256_load_si256((const __m256i *)(const void *)w);
-        inc_fetch_ahead(rows, MR, w, job->ahead);
-        const uint8_t *row = a + (size_t)*k * 4;
+    const struct inc_tile_rows rows = inc_tile_rows(a, job->lda);
+    const struct inc_gemm_i8_strip *strip = job->strip;
+    const int8_t *w = strip->w;
+    const uint16_t *k = strip->k, *const fours_end = k + 4 * strip->n_fours, *const end = k + strip->n_quads;
+    const unsigned char *next = job->share.next;
+    for (; k < fours_end; k += 4, w += 4 * QUAD_BYTES) {
+        struct inc_tile_rows of_four = inc_tile_rows_at(rows, *k * (size_t)4);
+        next = inc_fetch_share(next, job->share.lines);
         INC_UNROLL
-        for (size_t i = 0; i < rows; i++) {
-            __m256i x = broadcast_quad(row + i % 3 * lda);
-            DOT(sum[i], x, quad, ones);
-            /* One pointer per three rows, reached as row + {0, 1, 2} * lda; hidden, or GCC keeps ten and spills. */
-            if (i % 3 == 2) {
-                row += 3 * lda;
-                __asm__("" : "+r"(row));
-            }
-        }
+        for (size_t i = 0; i < 4; i++) add_quad(height, sum, w + i * QUAD_BYTES, &of_four, 4 * i);
+    }
+    for (; k < end; k++, w += QUAD_BYTES) {
+        struct inc_tile_rows of_quad = inc_tile_rows_at(rows, *k * (size_t)4);
+        next = inc_fetch_share(next, job->share.lines);
+        add_quad(height, sum, w, &of_quad, 0);
     }
     INC_UNROLL
-    for (size_t i = 0; i < rows; i++) {
-        const __m256 value = _mm256_cvtepi32_ps(_mm256_sub_epi32(sum[i], job->zero));
+    for (size_t i = 0; i < height; i++) {
         const __m256 scale = _mm256_mul_ps(_mm256_set1_ps(a_scale[i]), job->w_scale);
-        _mm256_maskstore_ps(c + i * job->ldc, job->mask, _mm256_fmadd_ps(value, scale, job->bias));
+        const __m256 value = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[i]), scale, job->bias);
+        _mm256_maskstore_ps(c + i * job->ldc, job->mask, value);
     }
 }
 
@@ -91,7 +94,7 @@ static void begin_strip(struct strip_job *job, const struct inc_gemm_i8_strip *s
     const __m256i sums = _mm256_loadu_si256((const __m256i *)(const void *)strip->sums);
     job->strip = strip;
     job->mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(left), lanes);
-    job->zero = _mm256_mullo_epi32(_mm256_set1_epi32(a_zero), sums);
+    job->start = _mm256_mullo_epi32(_mm256_set1_epi32(-a_zero), sums);
     job->w_scale = _mm256_maskload_ps(w_scale, job->mask);
     job->bias = bias ? _mm256_maskload_ps(bias, job->mask) : _mm256_setzero_ps();
 }
@@ -115,9 +118,11 @@ void inc_gemm_i8_run_avx2(size_t m, size_t n, const struct inc_gemm_i8_strip *st
         for (size_t first = 0; first < n; first += NR) {
             const struct inc_gemm_i8_strip *strip = &strips[first / NR];
             begin_strip(&job, strip, n - first, a_zero, w_scale + first, bias ? bias + first : NULL);
-            const uintptr_t ahead = n - first > NR ? inc_ahead_of(strip->w, strip[1].w) : 0;
+            const struct inc_gemm_i8_strip *next = n - first > NR ? strip + 1 : NULL;
+            const size_t steps = strip->n_quads - (size_t)3 * strip->n_fours;
             for (size_t t = 0; t < n_tiles; t++) {
-                job.ahead = t + 1 == n_tiles ? ahead : 0;
+                job.share = next ? inc_share_of(next->w, next->n_quads * (size_t)QUAD_BYTES, t, n_tiles, steps)
+                                 : (struct inc_share){0};
                 /* Tiles of nearly equal height: 11 rows are 6 + 5, not 10 + 1. */
                 const size_t begin = top + height * t / n_tiles;
                 const size_t end = top + height * (t + 1) / n_tiles;

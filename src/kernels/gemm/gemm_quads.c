@@ -63,3 +63,27 @@ size_t inc_quads_store(const struct inc_quads *quads, const int16_t *rows, size_
     }
     return n;
 }
+
+static bool is_four(const uint16_t *index, size_t n)
+{
+    return n >= 4 && index[1] == index[0] + 1 && index[2] == index[0] + 2 && index[3] == index[0] + 3;
+}
+
+size_t inc_quads_order(const struct inc_quads *quads, size_t n, const int8_t *w, const uint16_t *index, int8_t *w_out,
+                       uint16_t *index_out)
+{
+    const size_t bytes = quads->nr * 4;
+    size_t n_fours = 0, stored = 0;
+    for (int fours = 1; fours >= 0; fours--) {
+        for (size_t i = 0, step; i < n; i += step) {
+            const bool four = is_four(index + i, n - i);
+            step = four ? 4 : 1;
+            if (four != (fours == 1)) continue;
+            memcpy(w_out + stored * bytes, w + i * bytes, step * bytes);
+            memcpy(index_out + stored, index + i, step * sizeof *index);
+            stored += step;
+            n_fours += four;
+        }
+    }
+    return n_fours;
+}

@@ -34,4 +34,9 @@ enum inc_quads_fault inc_quads_check_row(const int16_t *row, size_t k);
 size_t inc_quads_store(const struct inc_quads *quads, const int16_t *rows, size_t stride, size_t begin, size_t end,
                        int8_t *w, uint16_t *index);
 
+/* Copies n quads in an order that kernels like: first fours with consecutive numbers, whose inputs lie side by side,
+ * then the rest. Returns the number of fours. */
+size_t inc_quads_order(const struct inc_quads *quads, size_t n, const int8_t *w, const uint16_t *index, int8_t *w_out,
+                       uint16_t *index_out);
+
 #endif
