@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Speed of incise against OpenVINO f32 in one process, interleaved round by round.
 
-usage: compare.py LIBINCISE BASE MODEL... [--batch 32] [--length 128] [--rounds 20] [--threads 2] [--isa N] [--compute auto]
-BASE and MODELs are IR folders with [batch, length] inputs. OpenVINO (f32, same threads) runs BASE; incise runs all. Each
-round runs every contestant once. Printed: median and best sequences per second, and the median of the per-round ratios to
-OpenVINO and to incise on BASE. Needs the venv of scripts/venv (numpy, openvino).
+usage: compare.py LIBINCISE BASE MODEL... [--batch 32] [--length 128] [--rounds 20] [--threads 2] [--isa N]
+           [--compute auto] [--openvino base|all|none] [--scaling]
+BASE and MODELs are IR folders with [batch, length] inputs. incise runs all, OpenVINO (f32, same threads) BASE, or all
+too. Each round runs every contestant once. Printed: median and best sequences per second, and the median of the
+per-round ratios to OpenVINO on BASE and to incise on BASE. Needs the venv of scripts/venv (numpy, openvino).
 """
 import argparse
 import os
@@ -25,14 +26,15 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--isa", type=int, default=-1)
     parser.add_argument("--compute", default="auto")
-    parser.add_argument("--no-openvino", action="store_true")
+    parser.add_argument("--openvino", choices=["base", "all", "none"], default="base", help="the models that it runs")
     parser.add_argument("--scaling", action="store_true", help="run BASE with one thread, too")
     args = parser.parse_args()
     inputs = fixed_inputs(args.batch, args.length)
-    runners = {} if args.no_openvino else {"OpenVINO f32": OpenVINO(args.models[0], args.threads)}
-    for model in args.models:
-        name = "incise " + os.path.basename(model.rstrip("/"))
-        runners[name] = Incise(model, args.threads, args.library, args.isa, args.compute)
+    names = [os.path.basename(model.rstrip("/")) for model in args.models]
+    theirs = {"base": 1, "all": len(names), "none": 0}[args.openvino]
+    runners = {f"OpenVINO {name}": OpenVINO(model, args.threads) for name, model in zip(names[:theirs], args.models)}
+    for name, model in zip(names, args.models):
+        runners[f"incise {name}"] = Incise(model, args.threads, args.library, args.isa, args.compute)
     if args.scaling:
         runners["incise, one thread"] = Incise(args.models[0], 1, args.library, args.isa, args.compute, pin=0)
     for runner in runners.values():
@@ -45,13 +47,14 @@ def main():
             start = time.perf_counter()
             runner.run()
             times[name].append(time.perf_counter() - start)
-    base = "incise " + os.path.basename(args.models[0].rstrip("/"))
+    base = f"incise {names[0]}"
     rival = next(iter(times))
     print(f"{args.batch}x{args.length}, {args.threads} threads, {args.rounds} interleaved rounds")
-    print(f"{'':32}{'median/s':>10}{'best/s':>10}{'x ' + rival:>16}{'x ' + base:>32}")
+    print(f"{'':40}{'median/s':>10}{'best/s':>10}{'x ' + rival:>24}{'x ' + base:>24}")
     for name, own in times.items():
         against = [statistics.median(o / t for o, t in zip(times[other], own)) for other in (rival, base)]
-        print(f"{name:32}{args.batch / statistics.median(own):10.1f}{args.batch / min(own):10.1f}{against[0]:16.2f}{against[1]:32.2f}")
+        rates = f"{args.batch / statistics.median(own):10.1f}{args.batch / min(own):10.1f}"
+        print(f"{name:40}{rates}{against[0]:24.2f}{against[1]:24.2f}")
 
 
 if __name__ == "__main__":
