@@ -62,6 +62,12 @@ def environment():
     return {**({"OPENBLAS_CORETYPE": "SKYLAKEX"} if wide else {}), **os.environ}
 
 
+def source_commit():
+    """The last commit that changed the program."""
+    command = ["git", "log", "-1", "--format=%h", "--", "src", "include", "tools"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
 class Results:
     """results.json: {model: {row: what is known}}."""
 
@@ -118,8 +124,7 @@ class Bench:
         kind, *options = [CALIBRATION if word == "P" else word for word in row.command.split()]
         usage = self.build(row.name, [kind, base, *options])
         size = sum(file.stat().st_size for file in path.glob("openvino_model.*"))
-        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-        self.known[row.name] = {"command": command, "commit": commit.stdout.strip(), "mb": size / MB, **vars(usage)}
+        self.known[row.name] = {"command": command, "commit": source_commit(), "mb": size / MB, **vars(usage)}
         self.results.save()
         return path
 
@@ -191,7 +196,7 @@ def section(model, known):
     rows = [row for row in ROWS[model] if "figures" in known.get(row.name, {})]
     pairs = " and ".join(sorted({str(known[row.name]["pairs"]) for row in rows}))
     commits = ", ".join(sorted({known[row.name]["commit"] for row in rows}))
-    head = [f"### {model}", "", f"`bench/quality {model}`: {pairs} pairs; built from {commits}; {cpu_name()}.", "",
+    head = [f"### {model}", "", f"`bench/quality {model}`: {pairs} pairs; program of {commits}; {cpu_name()}.", "",
             "| row | command | cosine mean | p1 | top-10 kept | nDCG@10 drop | prototype | holds | MB | CPU s | "
             "minutes | peak MB |", "|---|---|---|---|---|---|---|---|---|---|---|---|"]
     return "\n".join(head + [line_of(row, known) for row in rows]) + "\n"

@@ -55,9 +55,13 @@ def on_top(base):
 
 MINILM = [
     Row("int8", "quantize --weights int8", (.998, .997, .941, .001)),
+    Row("int8-search", "quantize --weights int8 --round search"),
+    Row("int8-gptq", "quantize --weights int8 --calibrate P"),
+    Row("int7", "quantize --weights int7"),
     Row("static-minmax", f"{STATIC} --range minmax --calibrate P", (.994, .991, .897, 0)),
     Row("static-mse", f"{STATIC} --range mse --calibrate P"),
     Row("int4-nearest", f"{INT4} --round nearest", (.957,)),
+    Row("int4-search-unweighted", f"{INT4} --round search"),
     Row("int4-search", f"{INT4} --round search --calibrate P", (.976,)),
     Row("int4-gptq", f"{INT4} --round gptq --calibrate P", (.993, .987, .896, .002)),
     *channels(0.25, (.983, .960, .845, .004)),
