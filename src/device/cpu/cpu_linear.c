@@ -217,10 +217,19 @@ void inc_cpu_linear_rows(const struct inc_cpu_stage *stage, size_t index, size_t
         multiply_rows(&run, row, inc_min_size(run.slab, end - row), 0, run.n_strips);
 }
 
+/* Items that are handed out in turns to threads, so that each thread's follow one another: its next strips are those
+ * behind its last ones, which the kernels have fetched. */
+static size_t in_lanes(size_t item, size_t items, size_t threads)
+{
+    const size_t lane = item % threads;
+    return lane * (items / threads) + inc_min_size(lane, items % threads) + item / threads;
+}
+
 static void linears_item(void *arg, size_t item, unsigned worker)
 {
     const struct linears_run *all = arg;
     size_t i = 0;
+    item = in_lanes(item, all->first_item[all->n], inc_pool_threads(all->stage->cpu->pool));
     while (item >= all->first_item[i + 1]) i++;
     item -= all->first_item[i];
     size_t row = item % all->slabs * all->slab, begin = item / all->slabs * all->strips_per_item;

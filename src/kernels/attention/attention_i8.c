@@ -58,6 +58,13 @@ void inc_attention_i8_begin(struct item *item, void *scratch)
     for (size_t r = 0; r < item->group * item->queries; r++) i8->weight_scale[r] = 1.0f / WEIGHT_STEPS;
 }
 
+/* All quads of w, in their order. */
+static struct inc_gemm_i8_strip dense_strip(const int8_t *w, const int32_t *sums, const uint16_t *numbers, size_t quads)
+{
+    return (struct inc_gemm_i8_strip){
+        .w = w, .sums = sums, .k = numbers, .n_quads = (uint32_t)quads, .n_fours = (uint32_t)(quads / 4)};
+}
+
 /* Strip by strip: keys to bytes, quads of bytes to where gemm_i8 wants them, all query heads at once. */
 void inc_attention_i8_scores(const struct item *item)
 {
@@ -73,9 +80,8 @@ void inc_attention_i8_scores(const struct item *item)
         i8->quantize->rows(n, d, k + j * args->ldk, args->ldk, i8->k, i8->row_bytes, scale);
         item->kernel->i8->flip_rows(n, i8->row_bytes, i8->k, i8->row_bytes, sums);
         item->kernel->pack_keys(n, quads, (const float *)(const void *)i8->k, i8->row_bytes / 4, item->packed);
-        const struct inc_gemm_i8_strip strip = {
-            .w = (const int8_t *)item->packed, .sums = sums, .k = i8->quads, .n_quads = (uint32_t)quads};
-        i8->gemm->run(item->group * item->queries, n, &strip, i8->q, i8->row_bytes, ZERO, i8->q_scale, scale, NULL,
+        const struct inc_gemm_i8_strip strips[2] = {dense_strip((const int8_t *)item->packed, sums, i8->quads, quads)};
+        i8->gemm->run(item->group * item->queries, n, strips, i8->q, i8->row_bytes, ZERO, i8->q_scale, scale, NULL,
                       item->scores + j, stride);
     }
 }
@@ -108,9 +114,8 @@ void inc_attention_i8_values(const struct item *item, size_t g, float *to, size_
     const uint8_t *weights = (const uint8_t *)(item->scores + row * stride);
     const int8_t *packed = (const int8_t *)item->packed;
     for (size_t j = 0; j < d; j += nr) {
-        const struct inc_gemm_i8_strip strip = {
-            .w = packed + j * keys, .sums = no_sums, .k = i8->quads, .n_quads = (uint32_t)(keys / 4)};
-        i8->gemm->run(item->queries, inc_min_size(nr, d - j), &strip, weights, stride * sizeof(float), 0,
+        const struct inc_gemm_i8_strip strips[2] = {dense_strip(packed + j * keys, no_sums, i8->quads, keys / 4)};
+        i8->gemm->run(item->queries, inc_min_size(nr, d - j), strips, weights, stride * sizeof(float), 0,
                       i8->weight_scale, i8->v_scale + j, NULL, to + j, ld);
     }
 }

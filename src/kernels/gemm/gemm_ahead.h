@@ -32,8 +32,8 @@ struct inc_share {
 static inline struct inc_share inc_share_of(const void *next, size_t bytes, size_t t, size_t n_tiles, size_t steps)
 {
     const size_t all = bytes / 64, first = all * t / n_tiles, last = all * (t + 1) / n_tiles;
-    return (struct inc_share){(const unsigned char *)next + 64 * first,
-                              steps && next ? (last - first + steps - 1) / steps : 0};
+    return (struct inc_share){bytes ? (const unsigned char *)next + 64 * first : next,
+                              steps ? (last - first + steps - 1) / steps : 0};
 }
 
 /* Once per step. What is fetched beyond the share is harmless. */

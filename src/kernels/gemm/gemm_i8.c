@@ -123,7 +123,7 @@ enum incise_status inc_gemm_i8_pack(const struct inc_ctx *ctx, struct inc_pool *
     struct pack pack = {.ctx = ctx, .kernel = kernel, .weights = out, .row = row, .arg = arg,
                         .stride = inc_round_up(k, 4), .quads = {kernel->nr, -128, 127, kernel->pair_limit}};
     enum incise_status status;
-    out->strips = inc_alloc_zero(ctx, n_strips, sizeof *out->strips);
+    out->strips = inc_alloc_zero(ctx, n_strips + 1, sizeof *out->strips);
     out->w_scale = inc_alloc_array(ctx, n, sizeof *out->w_scale);
     pack.faults = inc_alloc_zero(ctx, n_strips, 1);
     pack.scratch = inc_alloc_array(ctx, workers * nr, pack.stride * sizeof *pack.scratch);

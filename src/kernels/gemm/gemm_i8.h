@@ -22,7 +22,8 @@ struct inc_gemm_i8_strip {
     uint32_t n_fours;    /* the first 4 * n_fours quads are fours with consecutive numbers */
 };
 
-/* Outputs 0..n-1 of consecutive strips (one strip where n <= nr) for m rows: c[i * ldc + j] for i < m, j < n.
+/* Outputs 0..n-1 of consecutive strips (one strip where n <= nr) for m rows: c[i * ldc + j] for i < m, j < n. One more
+ * strip stands behind them, which the kernel fetches: likely the next one that this thread needs; all 0 at the end.
  * A: rows of u8, lda bytes apart, readable up to k rounded up to 4; what lies at k and behind does not matter. a_zero
  * in [0, 255]; a_scale: [m]; w_scale: [n]; bias: [n] or NULL for 0. C must not overlap the rest. No alignment is
  * needed. NaN in a_scale makes its row NaN. */
@@ -52,7 +53,7 @@ struct inc_gemm_i8_weights {
     size_t n, k;
     unsigned nr;
     size_t n_strips;
-    struct inc_gemm_i8_strip *strips;
+    struct inc_gemm_i8_strip *strips; /* [n_strips + 1]; the last is all 0 */
     float *w_scale; /* [n] */
     size_t bytes;   /* of all strips */
     double density; /* stored quads, repeated ones included, over all quads */

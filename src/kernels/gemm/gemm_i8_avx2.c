@@ -118,11 +118,10 @@ void inc_gemm_i8_run_avx2(size_t m, size_t n, const struct inc_gemm_i8_strip *st
         for (size_t first = 0; first < n; first += NR) {
             const struct inc_gemm_i8_strip *strip = &strips[first / NR];
             begin_strip(&job, strip, n - first, a_zero, w_scale + first, bias ? bias + first : NULL);
-            const struct inc_gemm_i8_strip *next = n - first > NR ? strip + 1 : NULL;
+            const size_t next_bytes = strip[1].n_quads * (size_t)QUAD_BYTES;
             const size_t steps = strip->n_quads - (size_t)3 * strip->n_fours;
             for (size_t t = 0; t < n_tiles; t++) {
-                job.share = next ? inc_share_of(next->w, next->n_quads * (size_t)QUAD_BYTES, t, n_tiles, steps)
-                                 : (struct inc_share){0};
+                job.share = inc_share_of(strip[1].w, next_bytes, t, n_tiles, steps);
                 /* Tiles of nearly equal height: 11 rows are 6 + 5, not 10 + 1. */
                 const size_t begin = top + height * t / n_tiles;
                 const size_t end = top + height * (t + 1) / n_tiles;
