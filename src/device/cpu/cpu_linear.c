@@ -6,7 +6,7 @@
 #include "base/size.h"
 #include "device/cpu/cpu_device.h"
 
-#define SLAB_ROWS_F32    60  /* whole tiles of 12, 10 and 6 rows; with 256 outputs and a strip they fit in the L2 cache */
+#define SLAB_ROWS_F32    60  /* whole tiles of 12, 10 and 6 rows; fit in L2 with 256 outputs and a strip of weights */
 #define SLAB_ROWS        132 /* the same of quantized rows, a quarter the size: weights then pass half as often */
 #define CHUNK_STRIPS     8 /* outputs that are finished (activation, residual) together: 256 columns x slab in L2 */
 #define ITEMS_PER_THREAD 4
@@ -190,8 +190,8 @@ static void multiply_rows(const struct linear_run *run, size_t row, size_t rows,
 static struct linear_run linear_run_of(const struct inc_cpu_stage *stage, size_t index)
 {
     const struct inc_prepared *prepared = stage->prepared[index];
-    struct linear_run run = {
-        .cpu = stage->cpu, .step = &stage->steps[index], .prepared = prepared, .batch = stage->batch, .slab = SLAB_ROWS};
+    struct linear_run run = {.cpu = stage->cpu, .step = &stage->steps[index], .prepared = prepared,
+                             .batch = stage->batch, .slab = SLAB_ROWS};
     switch (prepared->form) {
     case INC_CPU_I8:
         run.mr = stage->cpu->gemm_i8->mr, run.nr = prepared->u.i8.nr;

@@ -4,8 +4,9 @@
  * The sum is exact, so integers and float bits are the same on every instruction set, for every tile, dense or sparse.
  *
  * Weights are integers in [-255, 255] (quantized value minus zero point; 0 = pruned), packed once per kernel into
- * strips of nr outputs. A strip is the list of its quads (gemm_quads.h), fours of neighbours first: any pattern of zeros
- * that empties whole quads is skipped, nothing needs to be declared; s8 weights with k <= 65536 always can be packed. */
+ * strips of nr outputs. A strip is the list of its quads (gemm_quads.h), fours of neighbours first: any pattern of
+ * zeros that empties whole quads is skipped, nothing needs to be declared; s8 weights with k <= 65536 always can be
+ * packed. */
 #ifndef INC_KERNELS_GEMM_I8_H
 #define INC_KERNELS_GEMM_I8_H
 
