@@ -60,16 +60,33 @@ static struct held *find_held(const struct run *run, const struct inc_value *val
 
 /* ---- preparation ------------------------------------------------------------------------------------------------- */
 
-static enum incise_status index_nodes(struct run *run)
+static size_t values_of(const struct inc_node *node, const struct inc_feed *values, size_t n)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) found += values[i].value->node == node;
+    return found;
+}
+
+/* Nodes from the first up to the last that makes a value of `feeds` or `wanted`: what these need lies before them. */
+static size_t nodes_to_index(const struct inc_graph *graph, const struct inc_feed *feeds, size_t n_feeds,
+                             const struct inc_feed *wanted, size_t n_wanted)
+{
+    size_t n = 0, left = n_feeds + n_wanted;
+    for (const struct inc_node *node = graph->first; node && left > 0; node = node->next, n++)
+        left -= values_of(node, feeds, n_feeds) + values_of(node, wanted, n_wanted);
+    return n;
+}
+
+static enum incise_status index_nodes(struct run *run, size_t n_nodes)
 {
     const struct inc_graph *graph = run->graph;
     size_t buckets = 16;
-    while (buckets < 2 * graph->n_nodes) buckets *= 2;
+    while (buckets < 2 * n_nodes) buckets *= 2;
     run->table_mask = buckets - 1;
     run->table = inc_alloc_zero(graph->ctx, buckets, sizeof *run->table);
-    run->slots = inc_alloc_zero(graph->ctx, graph->n_nodes + 1, sizeof *run->slots);
+    run->slots = inc_alloc_zero(graph->ctx, n_nodes + 1, sizeof *run->slots);
     if (!run->table || !run->slots) return inc_fail_memory(graph->ctx, buckets * sizeof *run->table, "evaluation");
-    for (const struct inc_node *node = graph->first; node; node = node->next) {
+    for (const struct inc_node *node = graph->first; run->n_slots < n_nodes; node = node->next) {
         run->slots[run->n_slots] = (struct slot){.node = node, .first = run->n_held};
         run->n_held += node->n_outputs;
         run->max_inputs = inc_max_size(run->max_inputs, node->n_inputs);
@@ -382,7 +399,7 @@ static enum incise_status deliver(struct run *run, struct inc_feed *wanted)
 static enum incise_status run_all(struct run *run, const struct inc_feed *feeds, size_t n_feeds,
                                   struct inc_feed *wanted, size_t n_wanted)
 {
-    INC_TRY(index_nodes(run));
+    INC_TRY(index_nodes(run, nodes_to_index(run->graph, feeds, n_feeds, wanted, n_wanted)));
     INC_TRY(take_feeds(run, feeds, n_feeds));
     INC_TRY(plan(run, wanted, n_wanted));
     for (size_t i = 0; i < run->n_slots; i++)
