@@ -206,8 +206,39 @@ static void test_rows(void **unused)
     for_each_kernel(check_rows);
 }
 
+/* Heads of even sizes, in place too; tables and rows end where memory does. */
+static void check_rope(const struct inc_act_kernel *kernel)
+{
+    uint64_t state = test_seed();
+    for (size_t d = 2; d <= 68; d += 2) {
+        const size_t heads = 1 + d % 3, n = heads * d, half = d / 2, row = n * sizeof(float), table = d * sizeof(float);
+        float *x = test_guarded_alloc(row, 1), *y = test_guarded_alloc(row, 1);
+        float *cosine = test_guarded_alloc(table, 1), *sine = test_guarded_alloc(table, 1);
+        for (size_t i = 0; i < n; i++) x[i] = test_random_float(&state, -6, 6);
+        for (size_t i = 0; i < d; i++) cosine[i] = test_random_float(&state, -1, 1);
+        for (size_t i = 0; i < d; i++) sine[i] = test_random_float(&state, -1, 1);
+        kernel->rope(heads, d, x, cosine, sine, y);
+        for (size_t i = 0; i < n; i++) {
+            const size_t at = i % d;
+            const float other = at < half ? -x[i + half] : x[i - half];
+            assert_true(y[i] == fmaf(other, sine[at], x[i] * cosine[at]));
+        }
+        kernel->rope(heads, d, x, cosine, sine, x);
+        assert_memory_equal(x, y, row);
+        test_guarded_free(x, row, 1), test_guarded_free(y, row, 1);
+        test_guarded_free(cosine, table, 1), test_guarded_free(sine, table, 1);
+    }
+}
+
+static void test_rope(void **unused)
+{
+    (void)unused;
+    for_each_kernel(check_rope);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_rows)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_rows),
+                                       cmocka_unit_test(test_rope)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,21 +39,13 @@ static void l2_rows(const struct rows_run *run, size_t row, size_t rows)
                        inc_cpu_row(run->batch, step->out, row), inc_cpu_stride(run->batch, step->out));
 }
 
-/* y = x * cos + rotate_half(x) * sin: the first half of each head takes -x of the second half, the second x of the
- * first. */
 static void rope_rows(const struct rows_run *run, size_t row, size_t rows)
 {
     const struct inc_step *step = run->step;
-    size_t dim = step->u.rope.head_dim, half = dim / 2;
-    for (size_t t = row; t < row + rows; t++) {
-        const float *cosine = inc_cpu_row(run->batch, step->in[1], t), *sine = inc_cpu_row(run->batch, step->in[2], t);
-        for (size_t h = 0; h < step->u.rope.heads; h++) {
-            const float *restrict x = inc_cpu_row(run->batch, step->in[0], t) + h * dim;
-            float *restrict y = inc_cpu_row(run->batch, step->out, t) + h * dim;
-            for (size_t i = 0; i < half; i++) y[i] = x[i] * cosine[i] - x[i + half] * sine[i];
-            for (size_t i = half; i < dim; i++) y[i] = x[i] * cosine[i] + x[i - half] * sine[i];
-        }
-    }
+    for (size_t t = row; t < row + rows; t++)
+        run->cpu->act->rope(step->u.rope.heads, step->u.rope.head_dim, inc_cpu_row(run->batch, step->in[0], t),
+                            inc_cpu_row(run->batch, step->in[1], t), inc_cpu_row(run->batch, step->in[2], t),
+                            inc_cpu_row(run->batch, step->out, t));
 }
 
 static void gated_rows(const struct rows_run *run, size_t row, size_t rows)

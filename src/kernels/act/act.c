@@ -3,7 +3,7 @@
 
 static const struct inc_act_kernel kernels[] = {
 #define INC_ACT_KERNEL(name, isa) \
-    {#name, isa, inc_act_##name, inc_act_gated_##name, inc_act_add_##name, inc_act_scale_##name},
+    {#name, isa, inc_act_##name, inc_act_gated_##name, inc_act_add_##name, inc_act_scale_##name, inc_act_rope_##name},
 #include "kernels/act/act.def"
 #undef INC_ACT_KERNEL
 };

@@ -35,6 +35,10 @@ typedef void inc_act_add_fn(size_t m, size_t n, const float *a, size_t lda, cons
                             size_t ldy);
 /* y = factor * x */
 typedef void inc_act_scale_fn(size_t m, size_t n, float factor, const float *x, size_t ldx, float *y, size_t ldy);
+/* Rotary positions of one row: y = x * cos + rotate_half(x) * sin for each of `heads` consecutive pieces of d floats (d
+ * even), where rotate_half puts -x of the second half first and x of the first half behind it. cosine, sine: [d], the
+ * same for all pieces. One product is rounded before the other is added by FMA. */
+typedef void inc_act_rope_fn(size_t heads, size_t d, const float *x, const float *cosine, const float *sine, float *y);
 
 struct inc_act_kernel {
     const char *name;
@@ -43,13 +47,15 @@ struct inc_act_kernel {
     inc_act_gated_fn *gated;
     inc_act_add_fn *add;
     inc_act_scale_fn *scale;
+    inc_act_rope_fn *rope;
 };
 
 #define INC_ACT_KERNEL(name, isa)               \
     inc_act_fn inc_act_##name;                  \
     inc_act_gated_fn inc_act_gated_##name;      \
     inc_act_add_fn inc_act_add_##name;          \
-    inc_act_scale_fn inc_act_scale_##name;
+    inc_act_scale_fn inc_act_scale_##name;      \
+    inc_act_rope_fn inc_act_rope_##name;
 #include "kernels/act/act.def"
 #undef INC_ACT_KERNEL
 
