@@ -482,20 +482,13 @@ static unsigned char *rounded(const struct inc_ctx *ctx, const struct inc_weight
     return data;
 }
 
-static void replace_bias(struct inc_plan *plan, uint32_t slot, const float *bias)
-{
-    for (size_t i = 0; i < plan->n_steps; i++)
-        if (plan->steps[i].op == INC_OP_LINEAR && plan->steps[i].u.linear.slot == slot)
-            plan->steps[i].u.linear.bias = bias;
-}
-
 enum incise_status inc_sequence_store(struct inc_sequence *sequence, const struct inc_sequence_item *item,
                                       const double *weights, const float *bias)
 {
     const struct inc_target *target = &sequence->targets->items[item->target];
     const struct inc_ctx *ctx = sequence->graph->ctx;
     size_t out = item->whole.out;
-    struct inc_weight stored;
+    struct inc_slot stored = sequence->edited->plan.slots[item->slot];
     unsigned char *data = rounded(ctx, &target->weight, weights);
     if (data == NULL) return inc_fail_memory(ctx, target->weight.constant->data.bytes, "a weight");
     INC_TRY(inc_target_store(sequence->graph, sequence->targets, item->target, data));
@@ -504,11 +497,11 @@ enum incise_status inc_sequence_store(struct inc_sequence *sequence, const struc
         if (kept == NULL) return inc_fail_memory(ctx, out * sizeof *kept, "a bias");
         memcpy(kept, bias, out * sizeof *kept);
         INC_TRY(inc_bias_store(sequence->graph, target->reader, bias, out));
-        replace_bias(&sequence->edited->plan, item->slot, kept);
+        inc_program_replace_bias(sequence->edited, item->slot, kept);
     }
     bool transpose = target->input == 1 ? inc_attr_bool(target->reader, "transpose_b")
                                         : !inc_attr_bool(target->reader, "transpose_a");
-    if (!inc_weight_match(target->reader->inputs[target->input], transpose, &stored))
+    if (!inc_weight_match(target->reader->inputs[target->input], transpose, &stored.weight))
         return inc_fail(ctx, INCISE_ERROR_FAILED, "layer '%s': its new weight is not found", item->name);
     return inc_program_replace_slot(sequence->edited, item->slot, &stored);
 }

@@ -31,12 +31,26 @@ struct inc_operand {
 #define INC_NO_BUFFER   UINT32_MAX
 #define INC_STEP_INPUTS 4
 
-/* The weights of a fused linear: the unit of quantization, accuracy control and search. Replaceable between runs. */
-struct inc_slot {
-    const char *name;         /* the MatMul's layer name */
-    struct inc_weight weight; /* views into the graph's constants, or into what replaced them */
-    bool integer;             /* multiply integers: the input buffer holds quantized rows */
+/* Rows of bytes with a scale each: a grid of its own per row, or one that a FakeQuantize of the file gives. */
+struct inc_quantize_step {
+    bool fixed;
+    struct inc_quantize_grid grid; /* if fixed */
 };
+
+/* What a fused linear multiplies with: the unit of quantization, accuracy control and search. Replaceable between
+ * runs. */
+struct inc_slot {
+    const char *name;               /* the MatMul's layer name */
+    struct inc_weight weight;       /* views into the graph's constants, or into what replaced them */
+    bool integer;                   /* multiply integers: the input buffer holds quantized rows */
+    struct inc_quantize_step input; /* how they are quantized, if `integer` */
+};
+
+/* What stands for 0 in the rows that the slot wants. */
+static inline int32_t inc_slot_zero(const struct inc_slot *slot)
+{
+    return !slot->integer ? 0 : slot->input.fixed ? slot->input.grid.zero : INC_QUANTIZE_ZERO;
+}
 
 /* y[t, :] = act(x[t, :] W^T + bias) + residual[t, :]. inputs: x, residual (optional) */
 struct inc_linear_step {
@@ -44,6 +58,9 @@ struct inc_linear_step {
     int32_t zero;      /* of quantized rows */
     const float *bias; /* out, or NULL */
     enum inc_act act;
+    /* In plans whose slots take anything: x as floats, and a quantized copy for this step alone; in[0] is the one that
+     * the slot wants. Else INC_NO_BUFFER. */
+    struct inc_operand floats, copy;
 };
 
 /* inputs: q [heads * head_dim], k, v [kv_heads * head_dim], bias value (optional, see inc_batch.bias) */
@@ -93,12 +110,6 @@ bool inc_pool_mode_parse(const char *name, enum inc_pool_mode *mode);
 /* y = x / sqrt(max(sum of x^2, least) + added) */
 struct inc_l2_step {
     double least, added;
-};
-
-/* Rows of bytes with a scale each: a grid of its own per row, or one that a FakeQuantize of the file gives. */
-struct inc_quantize_step {
-    bool fixed;
-    struct inc_quantize_grid grid; /* if fixed */
 };
 
 /* What is left of the file's ops between the fused ones: element-wise on rows. inputs: x, y (optional) */

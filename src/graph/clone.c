@@ -42,18 +42,19 @@ static bool copy_value(struct inc_graph *to, const struct inc_value *from, struc
     return from->info == NULL || copy->info != NULL;
 }
 
-/* `inputs` are values of `to`. */
-static enum incise_status copy_node(struct inc_graph *to, const struct inc_node *node, struct inc_value *const *inputs)
+/* `inputs` are values of `to`. NULL when memory is short (reported). */
+static struct inc_node *copy_node(struct inc_graph *to, const struct inc_node *node, struct inc_value *const *inputs,
+                                  struct inc_node *before)
 {
     struct inc_node *copy =
-        inc_graph_add_outputs(to, node->op, node->name, inputs, node->n_inputs, node->n_outputs, NULL);
-    if (copy == NULL) return INCISE_ERROR_MEMORY;
-    copy->id = node->id;
+        inc_graph_add_outputs(to, node->op, node->name, inputs, node->n_inputs, node->n_outputs, before);
+    if (copy == NULL) return NULL;
     copy->data = node->data;
     bool fine = inc_attrs_copy(to, node, copy);
     if (fine && node->info != NULL) fine = (copy->info = inc_info_clone(to, node->info)) != NULL;
     for (uint32_t i = 0; fine && i < node->n_outputs; i++) fine = copy_value(to, &node->outputs[i], &copy->outputs[i]);
-    return fine ? INCISE_OK : inc_fail_memory(to->ctx, 0, "a copy of a graph");
+    if (!fine) (void)inc_fail_memory(to->ctx, 0, "a copy of a graph");
+    return fine ? copy : NULL;
 }
 
 /* Nodes are in topological order: `mark` numbers them, and copies[mark] resolves every input. */
@@ -71,8 +72,11 @@ static enum incise_status copy_nodes(struct inc_graph *from, struct inc_graph *t
             const struct inc_value *input = node->inputs[i];
             inputs[i] = input == NULL ? NULL : &copies[input->node->mark]->outputs[input->port];
         }
-        status = copy_node(to, node, inputs);
-        if (status == INCISE_OK) copies[node->mark] = to->last;
+        struct inc_node *copy = copies[node->mark] = copy_node(to, node, inputs, NULL);
+        if (copy != NULL)
+            copy->id = node->id;
+        else
+            status = INCISE_ERROR_MEMORY;
     }
     inc_free(to->ctx, inputs);
     return status;
@@ -110,4 +114,14 @@ enum incise_status inc_graph_clone(struct inc_graph *graph, struct inc_graph **o
     }
     *out = copy;
     return INCISE_OK;
+}
+
+struct inc_value *inc_graph_graft(struct inc_graph *graph, const struct inc_value *value, struct inc_node *before)
+{
+    struct inc_value **inputs = inc_arena_alloc(&graph->arena, value->node->n_inputs, sizeof(struct inc_value *));
+    if (inputs == NULL) return NULL;
+    for (uint32_t i = 0; i < value->node->n_inputs; i++)
+        if ((inputs[i] = inc_graph_graft(graph, value->node->inputs[i], before)) == NULL) return NULL;
+    struct inc_node *copy = copy_node(graph, value->node, inputs, before);
+    return copy != NULL ? &copy->outputs[value->port] : NULL;
 }

@@ -159,6 +159,10 @@ enum incise_status inc_graph_create(const struct inc_ctx *ctx, struct inc_graph 
 void inc_graph_destroy(struct inc_graph *graph); /* NULL is fine */
 /* A deep copy that shares constant data. `lowered` is not copied. Node ids are kept. Uses the marks of `graph`. */
 enum incise_status inc_graph_clone(struct inc_graph *graph, struct inc_graph **copy) __attribute__((warn_unused_result));
+/* A copy, before `before`, of a value of another graph that is made of constants: a tree of few nodes, such as a
+ * weight's chain. `graph` must hold the other one's blobs (inc_graph_share_blobs). NULL when memory is short. */
+struct inc_value *inc_graph_graft(struct inc_graph *graph, const struct inc_value *value, struct inc_node *before)
+    __attribute__((warn_unused_result));
 
 /* Appends a node (before `before` if not NULL). `name` is copied; NULL makes "<Op>_<id>". Attributes get the defaults of
  * the op's spec; required ones must be set after. Parameter and Result are also added to the model's lists. Inputs may

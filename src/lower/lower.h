@@ -99,9 +99,9 @@ enum inc_integer_mode {
 };
 
 /* Lays out the lowered graph. Refuses (lowering->reason) where rows cannot express it. The plan points into the graph.
- */
+ * `replaceable`: each Linear gets rows as floats and as bytes of its own, so that its slot may hold anything. */
 enum incise_status inc_plan_create(struct inc_lowering *lowering, const struct inc_device *device,
-                                   enum inc_integer_mode mode, struct inc_plan *plan)
+                                   enum inc_integer_mode mode, bool replaceable, struct inc_plan *plan)
     __attribute__((warn_unused_result));
 void inc_plan_release(const struct inc_ctx *ctx, struct inc_plan *plan);
 

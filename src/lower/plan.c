@@ -199,9 +199,9 @@ static void note_by_shape(struct inc_planner *planner)
 }
 
 enum incise_status inc_plan_create(struct inc_lowering *lowering, const struct inc_device *device,
-                                   enum inc_integer_mode mode, struct inc_plan *plan)
+                                   enum inc_integer_mode mode, bool replaceable, struct inc_plan *plan)
 {
-    struct inc_planner planner = {lowering, device, mode, plan};
+    struct inc_planner planner = {lowering, device, mode, replaceable, plan};
     enum incise_status status = INCISE_OK;
     memset(plan, 0, sizeof *plan);
     inc_mark_body(lowering->graph);

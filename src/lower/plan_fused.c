@@ -12,6 +12,8 @@ static struct inc_operand operand(const struct inc_view *view)
     return (struct inc_operand){view->buffer, (uint32_t)view->column};
 }
 
+enum { MOST_INTEGER_INPUTS = 65536 }; /* sums of products stay within 32 bits */
+
 /* ---- Linear ---------------------------------------------------------------------------------------------------- */
 
 /* Whether the list at rt_info incise/float_layers (names separated by spaces) has this layer. */
@@ -29,7 +31,8 @@ static bool is_float_layer(const struct inc_graph *graph, const char *name)
 
 static bool can_be_integer(const struct inc_planner *planner, const struct inc_slot *slot)
 {
-    return planner->mode != INC_INTEGER_NONE && inc_weight_is_integer(&slot->weight) && slot->weight.in <= 65536;
+    return planner->mode != INC_INTEGER_NONE && inc_weight_is_integer(&slot->weight) &&
+           slot->weight.in <= MOST_INTEGER_INPUTS;
 }
 
 /* Whether rows without a grid of their own in the file are quantized on the fly. */
@@ -77,21 +80,27 @@ static bool grid_of(const struct inc_node *node, struct inc_quantize_grid *grid)
     return true;
 }
 
-/* The quantized copy of the rows of `view`, made by a step of its own once per source. */
-static enum incise_status quantized_input(struct inc_planner *planner, const struct inc_node *node,
-                                          const struct inc_view *view, int64_t width,
-                                          const struct inc_quantize_step *form, struct inc_operand *result)
+/* Whether an earlier step has made the same quantized copy of the rows. */
+static bool is_quantized(const struct inc_plan *plan, const struct inc_view *view, int64_t width,
+                         const struct inc_quantize_step *form, struct inc_operand *result)
 {
-    struct inc_plan *plan = planner->plan;
     for (size_t i = plan->n_steps; i-- > 0 && plan->steps[i].out.buffer != view->buffer;) {
         const struct inc_step *step = &plan->steps[i];
         if (step->op == INC_OP_QUANTIZE_ROWS && step->in[0].buffer == view->buffer &&
             step->in[0].column == view->column && step->width == width &&
             memcmp(&step->u.quantize, form, sizeof *form) == 0) {
             *result = step->out;
-            return INCISE_OK;
+            return true;
         }
     }
+    return false;
+}
+
+/* The quantized copy of the rows of `view`, made by a step of its own. */
+static enum incise_status quantize_input(struct inc_planner *planner, const struct inc_node *node,
+                                         const struct inc_view *view, int64_t width,
+                                         const struct inc_quantize_step *form, struct inc_operand *result)
+{
     uint32_t buffer;
     INC_TRY(inc_plan_add_buffer(planner, INC_BUFFER_QUANTIZED, view->domain, width, &buffer));
     struct inc_step *step = inc_plan_add_step(planner, INC_OP_QUANTIZE_ROWS, node);
@@ -105,27 +114,33 @@ static enum incise_status quantized_input(struct inc_planner *planner, const str
     return INCISE_OK;
 }
 
-/* Chooses how the rows get to the slot: as they are, through the file's own grid, or through a grid per row. */
-static enum incise_status choose_input(struct inc_planner *planner, const struct inc_node *node, struct inc_slot *slot,
-                                       int64_t width, struct inc_operand *input, int32_t *zero)
+/* How the rows get to the slot: as they are, through the file's own grid, or through a grid per row. */
+static void choose_form(const struct inc_planner *planner, const struct inc_node *producer, struct inc_slot *slot)
+{
+    if (!can_be_integer(planner, slot)) return;
+    slot->input.fixed = grid_of(producer, &slot->input.grid);
+    slot->integer = slot->input.fixed || wants_dynamic(planner, slot);
+}
+
+/* Fills what `linear` reads; *input is what it reads now. Rows that the file quantizes itself stay as they are. */
+static enum incise_status plan_input(struct inc_planner *planner, const struct inc_node *node, struct inc_slot *slot,
+                                     int64_t width, struct inc_linear_step *linear, struct inc_operand *input)
 {
     const struct inc_node *producer = node->inputs[0]->node;
-    const struct inc_view *x = inc_view_of(node->inputs[0]);
-    struct inc_quantize_step form;
-    memset(&form, 0, sizeof form); /* padding too: forms are compared as bytes */
+    choose_form(planner, producer, slot);
+    const struct inc_view *x = inc_view_of(slot->input.fixed ? producer->inputs[0] : node->inputs[0]);
+    bool either = planner->replaceable && producer->op != INC_OP_FAKE_QUANTIZE && width <= MOST_INTEGER_INPUTS;
+    linear->zero = inc_slot_zero(slot);
+    linear->floats = linear->copy = (struct inc_operand){INC_NO_BUFFER, 0};
     *input = operand(x);
-    if (!can_be_integer(planner, slot)) return INCISE_OK;
-    if (grid_of(producer, &form.grid)) {
-        form.fixed = true;
-        *zero = form.grid.zero;
-        x = inc_view_of(producer->inputs[0]);
-    } else if (wants_dynamic(planner, slot)) {
-        *zero = INC_QUANTIZE_ZERO;
-    } else {
-        return INCISE_OK;
+    if (either) {
+        linear->floats = *input;
+        INC_TRY(quantize_input(planner, node, x, width, &slot->input, &linear->copy));
+        *input = linear->copy;
+    } else if (slot->integer && !is_quantized(planner->plan, x, width, &slot->input, input)) {
+        INC_TRY(quantize_input(planner, node, x, width, &slot->input, input));
     }
-    slot->integer = true;
-    return quantized_input(planner, node, x, width, &form, input);
+    return INCISE_OK;
 }
 
 /* The input's leading axes with the output's channels behind them. */
@@ -152,11 +167,12 @@ enum incise_status inc_plan_linear(struct inc_planner *planner, struct inc_node 
         return inc_plan_refuse_op(planner, node, "reads channels that are not one dense row");
     INC_TRY(linear_output(planner, node, x, weight.out, &buffer));
     struct inc_operand input;
-    int32_t zero = 0;
-    INC_TRY(choose_input(planner, node, &planner->plan->slots[slot], width, &input, &zero));
-    const float *bias = has_bias ? inc_plan_floats(planner, node->inputs[2]) : NULL;
+    struct inc_linear_step linear = {.slot = slot};
+    INC_TRY(plan_input(planner, node, &planner->plan->slots[slot], width, &linear, &input));
+    inc_act_parse(inc_attr_string(node, "act"), &linear.act);
+    linear.bias = has_bias ? inc_plan_floats(planner, node->inputs[2]) : NULL;
     struct inc_step *step = inc_plan_add_step(planner, INC_OP_LINEAR, node);
-    if (step == NULL || (has_bias && bias == NULL)) return INCISE_ERROR_MEMORY;
+    if (step == NULL || (has_bias && linear.bias == NULL)) return INCISE_ERROR_MEMORY;
     step->in[step->n_in++] = input;
     if (has_residual) {
         const struct inc_view *residual = inc_view_of(node->inputs[node->n_inputs - 1]);
@@ -166,10 +182,7 @@ enum incise_status inc_plan_linear(struct inc_planner *planner, struct inc_node 
     }
     step->out = (struct inc_operand){buffer, 0};
     step->width = (uint32_t)weight.out;
-    step->u.linear.slot = slot;
-    step->u.linear.zero = zero;
-    step->u.linear.bias = bias;
-    inc_act_parse(inc_attr_string(node, "act"), &step->u.linear.act);
+    step->u.linear = linear;
     return INCISE_OK;
 }
 

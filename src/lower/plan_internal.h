@@ -10,6 +10,7 @@ struct inc_planner {
     struct inc_lowering *lowering;
     const struct inc_device *device;
     enum inc_integer_mode mode;
+    bool replaceable; /* any slot may be given other contents later */
     struct inc_plan *plan;
 };
 

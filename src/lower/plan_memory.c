@@ -43,6 +43,8 @@ static void find_lifetimes(struct inc_plan *plan)
         const struct inc_step *step = &plan->steps[s];
         for (uint32_t i = 0; i < step->n_in; i++) extend(plan, step->in[i].buffer, s);
         extend(plan, step->out.buffer, s);
+        if (step->op == INC_OP_LINEAR && step->u.linear.floats.buffer != INC_NO_BUFFER)
+            extend(plan, step->u.linear.floats.buffer, s);
     }
     for (size_t i = 0; i < plan->n_outputs; i++) extend(plan, plan->outputs[i].buffer, (uint32_t)plan->n_steps);
 }

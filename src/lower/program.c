@@ -22,6 +22,19 @@ static enum incise_status prepare_steps(struct inc_program *program)
     return INCISE_OK;
 }
 
+/* In a plan whose slots take anything: lets a Linear read what its slot wants. */
+static void choose_input(struct inc_plan *plan, struct inc_step *step)
+{
+    if (step->op != INC_OP_LINEAR || step->u.linear.floats.buffer == INC_NO_BUFFER) return;
+    struct inc_linear_step *linear = &step->u.linear;
+    const struct inc_slot *slot = &plan->slots[linear->slot];
+    step->in[0] = slot->integer ? linear->copy : linear->floats;
+    linear->zero = inc_slot_zero(slot);
+    for (size_t i = 0; i < plan->n_steps; i++)
+        if (plan->steps[i].op == INC_OP_QUANTIZE_ROWS && plan->steps[i].out.buffer == linear->copy.buffer)
+            plan->steps[i].u.quantize = slot->input;
+}
+
 static enum incise_status compile(struct inc_program *program, struct inc_graph *graph,
                                   const struct inc_program_options *options)
 {
@@ -29,8 +42,10 @@ static enum incise_status compile(struct inc_program *program, struct inc_graph 
     if (options->reference) return inc_lower_refuse(&program->lowering, "the reference evaluator was asked for");
     INC_TRY(inc_lower_run(&program->lowering, options->dump_after, options->dump));
     if (program->lowering.reason[0] == '\0')
-        INC_TRY(inc_plan_create(&program->lowering, program->device, options->mode, &program->plan));
+        INC_TRY(inc_plan_create(&program->lowering, program->device, options->mode, options->replaceable,
+                                &program->plan));
     if (program->lowering.reason[0] == '\0') {
+        for (size_t i = 0; i < program->plan.n_steps; i++) choose_input(&program->plan, &program->plan.steps[i]);
         INC_TRY(prepare_steps(program));
         program->fused = true;
         return INCISE_OK;
@@ -69,24 +84,58 @@ void inc_program_destroy(struct inc_program *program)
     inc_free(program->ctx, program);
 }
 
-enum incise_status inc_program_replace_slot(struct inc_program *program, uint32_t index,
-                                            const struct inc_weight *weight)
+static bool is_same_input(const struct inc_slot *a, const struct inc_slot *b)
+{
+    if (a->integer != b->integer) return false;
+    return !a->integer || (a->input.fixed == b->input.fixed &&
+                           (!a->input.fixed || (a->input.grid.scale == b->input.grid.scale &&
+                                                a->input.grid.zero == b->input.grid.zero &&
+                                                a->input.grid.lo == b->input.grid.lo &&
+                                                a->input.grid.hi == b->input.grid.hi)));
+}
+
+static bool fits(const struct inc_program *program, const struct inc_step *step, const struct inc_slot *slot)
+{
+    const struct inc_slot *old = &program->plan.slots[step->u.linear.slot];
+    return slot->weight.out == old->weight.out && slot->weight.in == old->weight.in &&
+           (!slot->integer || inc_weight_is_integer(&slot->weight)) &&
+           (step->u.linear.floats.buffer != INC_NO_BUFFER || is_same_input(slot, old)) &&
+           program->device->ops->supports(program->device, step, slot);
+}
+
+enum incise_status inc_program_replace_slot(struct inc_program *program, uint32_t index, const struct inc_slot *content)
 {
     struct inc_plan *plan = &program->plan;
-    struct inc_slot slot = plan->slots[index];
-    if (weight->out != slot.weight.out || weight->in != slot.weight.in ||
-        (slot.integer && !inc_weight_is_integer(weight)))
+    struct inc_prepared *fresh = NULL;
+    struct inc_slot slot = *content;
+    size_t i = 0;
+    slot.name = plan->slots[index].name;
+    while (i < plan->n_steps && (plan->steps[i].op != INC_OP_LINEAR || plan->steps[i].u.linear.slot != index)) i++;
+    if (i == plan->n_steps || !fits(program, &plan->steps[i], &slot))
         return inc_fail(program->ctx, INCISE_ERROR_USAGE, "layer '%s': the new weights do not fit its slot", slot.name);
-    INC_TRY(inc_weight_check(program->lowering.graph, weight));
-    slot.weight = *weight;
-    for (size_t i = 0; i < plan->n_steps; i++) {
-        const struct inc_step *step = &plan->steps[i];
-        if (step->op != INC_OP_LINEAR || step->u.linear.slot != index) continue;
-        struct inc_prepared *fresh = NULL;
-        INC_TRY(program->device->ops->prepare(program->device, step, &slot, &fresh));
-        program->device->ops->release(program->device, program->prepared[i]);
-        program->prepared[i] = fresh;
-    }
+    INC_TRY(inc_weight_check(program->lowering.graph, &slot.weight));
+    INC_TRY(program->device->ops->prepare(program->device, &plan->steps[i], &slot, &fresh));
+    program->device->ops->release(program->device, program->prepared[i]);
+    program->prepared[i] = fresh;
     plan->slots[index] = slot;
+    choose_input(plan, &plan->steps[i]);
     return INCISE_OK;
+}
+
+enum incise_status inc_program_replace_table(struct inc_program *program, size_t index, const struct inc_weight *table)
+{
+    struct inc_gather_step *step = &program->plan.steps[index].u.gather;
+    if (table->out != step->table.out || table->in != step->table.in)
+        return inc_fail(program->ctx, INCISE_ERROR_USAGE, "layer '%s': the new table has another size", step->source);
+    INC_TRY(inc_weight_check(program->lowering.graph, table));
+    step->table = *table;
+    return INCISE_OK;
+}
+
+void inc_program_replace_bias(struct inc_program *program, uint32_t slot, const float *bias)
+{
+    for (size_t i = 0; i < program->plan.n_steps; i++) {
+        struct inc_step *step = &program->plan.steps[i];
+        if (step->op == INC_OP_LINEAR && step->u.linear.slot == slot) step->u.linear.bias = bias;
+    }
 }

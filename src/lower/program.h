@@ -17,6 +17,7 @@ struct inc_program {
 struct inc_program_options {
     enum inc_integer_mode mode;
     bool reference;         /* do not lower at all */
+    bool replaceable;       /* slots take other kinds of contents later; costs memory, and a copy of rows per Linear */
     const char *dump_after; /* a pass's name or NULL */
     struct inc_buffer *dump;
 };
@@ -27,10 +28,15 @@ enum incise_status inc_program_create(struct inc_graph *graph, struct inc_device
     __attribute__((warn_unused_result));
 void inc_program_destroy(struct inc_program *program); /* NULL is fine */
 
-/* Puts other weights of the same [out, in] into a slot and packs them; no run may be under way. `slot->weight` must
- * stay valid as long as the slot holds it. Whether rows are quantized cannot change (slot->integer must be the old
- * one). The old weights stay in place on failure. */
-enum incise_status inc_program_replace_slot(struct inc_program *program, uint32_t slot, const struct inc_weight *weight)
+/* Puts other contents (all but the name) of the same [out, in] into a slot and packs them; no run may be under way.
+ * `slot->weight` must stay valid as long as the slot holds it. How rows are quantized can change in a program that was
+ * made replaceable only; not where the file itself quantizes them. The old contents stay in place on failure. */
+enum incise_status inc_program_replace_slot(struct inc_program *program, uint32_t index, const struct inc_slot *slot)
     __attribute__((warn_unused_result));
+/* The same for the table of step `index`, an EmbeddingGather. */
+enum incise_status inc_program_replace_table(struct inc_program *program, size_t index, const struct inc_weight *table)
+    __attribute__((warn_unused_result));
+/* `bias`, one number per output or NULL, must stay valid as long as the program. */
+void inc_program_replace_bias(struct inc_program *program, uint32_t slot, const float *bias);
 
 #endif

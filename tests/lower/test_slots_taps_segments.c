@@ -23,11 +23,17 @@ static void open_subject(struct subject *subject, const char *model, enum incise
     test_inputs_load(subject->graph, model, "4x16", &subject->inputs);
 }
 
-static void close_subject(struct subject *subject)
+static void close_subject_of(struct subject *subject)
 {
     test_inputs_free(&subject->inputs);
     test_runner_close(&subject->runner);
     inc_graph_destroy(subject->graph);
+}
+
+/* The last one. */
+static void close_subject(struct subject *subject)
+{
+    close_subject_of(subject);
     assert_int_equal(test_live_allocations(), 0);
 }
 
@@ -55,6 +61,14 @@ static struct inc_graph *copy_weight(const struct inc_weight *from, int64_t out,
     return graph;
 }
 
+/* Other weights, read as the old ones are. */
+static enum incise_status refill(struct inc_program *program, uint32_t index, const struct inc_weight *weight)
+{
+    struct inc_slot slot = program->plan.slots[index];
+    slot.weight = *weight;
+    return inc_program_replace_slot(program, index, &slot);
+}
+
 static void expect_output(struct subject *subject, const struct inc_tensor *expected, bool equal)
 {
     const struct inc_tensor *output = test_run(&subject->runner, &subject->inputs);
@@ -71,26 +85,26 @@ static void check_refusals(struct subject *subject, uint32_t slot, const struct 
     struct inc_weight weight;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         struct inc_graph *graph = copy_weight(&old, sizes[i][0], sizes[i][1], 1, &weight);
-        assert_int_equal(inc_program_replace_slot(program, slot, &weight), INCISE_ERROR_USAGE);
+        assert_int_equal(refill(program, slot, &weight), INCISE_ERROR_USAGE);
         inc_graph_destroy(graph);
     }
     struct inc_graph *graph = copy_weight(&old, old.out, old.in, NAN, &weight);
     test_clear_error();
-    assert_int_equal(inc_program_replace_slot(program, slot, &weight), INCISE_ERROR_DATA);
+    assert_int_equal(refill(program, slot, &weight), INCISE_ERROR_DATA);
     assert_non_null(strstr(test_last_error(), "replacement"));
     inc_graph_destroy(graph);
     graph = copy_weight(&old, old.out, old.in, 2, &weight);
     size_t n = 0;
     for (;; n++) {
         test_fail_after(n);
-        enum incise_status status = inc_program_replace_slot(program, slot, &weight);
+        enum incise_status status = refill(program, slot, &weight);
         test_fail_after(SIZE_MAX);
         if (status == INCISE_OK) break;
         assert_int_equal(status, INCISE_ERROR_MEMORY);
         if (n == 0) expect_output(subject, before, true);
     }
     assert_true(n > 0);
-    assert_int_equal(inc_program_replace_slot(program, slot, &old), INCISE_OK);
+    assert_int_equal(refill(program, slot, &old), INCISE_OK);
     inc_graph_destroy(graph);
     expect_output(subject, before, true);
 }
@@ -110,14 +124,14 @@ static void slots_are_refilled(void **state)
             struct inc_weight two, one;
             struct inc_graph *twice = copy_weight(&old, old.out, old.in, 2, &two);
             struct inc_graph *once = copy_weight(&old, old.out, old.in, 1, &one);
-            assert_int_equal(inc_program_replace_slot(program, slot, &two), INCISE_OK);
+            assert_int_equal(refill(program, slot, &two), INCISE_OK);
             test_keep(test_run(&subject.runner, &subject.inputs), &doubled);
             expect_output(&subject, &before, false);
             expect_output(&subject, &doubled, true);
-            assert_int_equal(inc_program_replace_slot(program, slot, &one), INCISE_OK);
+            assert_int_equal(refill(program, slot, &one), INCISE_OK);
             expect_output(&subject, &before, true);
-            assert_int_equal(inc_program_replace_slot(program, slot, &two), INCISE_OK);
-            assert_int_equal(inc_program_replace_slot(program, slot, &old), INCISE_OK);
+            assert_int_equal(refill(program, slot, &two), INCISE_OK);
+            assert_int_equal(refill(program, slot, &old), INCISE_OK);
             expect_output(&subject, &before, true);
             inc_graph_destroy(once);
             inc_graph_destroy(twice);
@@ -140,15 +154,69 @@ static void integer_slots_take_integers_only(void **state)
     test_keep(test_run(&subject.runner, &subject.inputs), &before);
     const struct inc_weight old = program->plan.slots[1].weight, other = program->plan.slots[2].weight;
     struct inc_graph *graph = copy_weight(&old, old.out, old.in, 1, &floats);
-    assert_int_equal(inc_program_replace_slot(program, 1, &floats), INCISE_ERROR_USAGE);
+    assert_int_equal(refill(program, 1, &floats), INCISE_ERROR_USAGE);
     expect_output(&subject, &before, true);
-    assert_int_equal(inc_program_replace_slot(program, 1, &other), INCISE_OK);
+    assert_int_equal(refill(program, 1, &other), INCISE_OK);
     expect_output(&subject, &before, false);
-    assert_int_equal(inc_program_replace_slot(program, 1, &old), INCISE_OK);
+    assert_int_equal(refill(program, 1, &old), INCISE_OK);
     expect_output(&subject, &before, true);
     inc_graph_destroy(graph);
     inc_tensor_release(test_ctx(), &before);
     close_subject(&subject);
+}
+
+/* A program that was made replaceable from `model`, run on the subject's inputs. */
+static void open_replaceable(struct subject *subject, const char *model, enum inc_integer_mode mode)
+{
+    const struct inc_program_options options = {.mode = mode, .replaceable = true};
+    open_subject(subject, model, incise_isa_detect(), mode);
+    inc_run_destroy(subject->runner.run);
+    inc_program_destroy(subject->runner.program);
+    assert_int_equal(inc_program_create(subject->graph, subject->runner.device, &options, &subject->runner.program),
+                     INCISE_OK);
+    assert_int_equal(inc_run_create(subject->runner.program, &subject->runner.run), INCISE_OK);
+}
+
+/* From floats to integers, slot by slot, and back in another order; with all exchanged, the bits of a program that was
+ * made that way. */
+static void exchange_all(const char *model, enum inc_integer_mode from, enum inc_integer_mode to)
+{
+    struct subject subject, other;
+    struct inc_tensor before = {0}, after = {0};
+    open_subject(&other, model, incise_isa_detect(), from);
+    test_keep(test_run(&other.runner, &other.inputs), &before);
+    open_replaceable(&subject, model, from);
+    const struct inc_plan *plan = &subject.runner.program->plan;
+    expect_output(&subject, &before, true);
+    close_subject_of(&other);
+    open_subject(&other, model, incise_isa_detect(), to);
+    test_keep(test_run(&other.runner, &other.inputs), &after);
+    struct inc_slot *old = calloc(plan->n_slots, sizeof *old);
+    assert_non_null(old);
+    for (uint32_t i = 0; i < plan->n_slots; i++) {
+        old[i] = plan->slots[i];
+        assert_int_equal(inc_program_replace_slot(subject.runner.program, i, &other.runner.program->plan.slots[i]),
+                         INCISE_OK);
+        expect_output(&subject, &before, false);
+    }
+    expect_output(&subject, &after, true);
+    for (uint32_t i = 0; i < plan->n_slots; i++)
+        assert_int_equal(inc_program_replace_slot(subject.runner.program, i, &old[i]), INCISE_OK);
+    expect_output(&subject, &before, true);
+    free(old);
+    inc_tensor_release(test_ctx(), &before);
+    inc_tensor_release(test_ctx(), &after);
+    close_subject_of(&subject);
+    close_subject(&other);
+}
+
+static void replaceable_slots_take_anything(void **state)
+{
+    (void)state;
+    exchange_all("gemma-int8-sym", INC_INTEGER_NONE, INC_INTEGER_ALL);
+    exchange_all("gemma-int8-sym", INC_INTEGER_ALL, INC_INTEGER_NONE);
+    exchange_all("bert-int8-asym", INC_INTEGER_NONE, INC_INTEGER_ALL);
+    exchange_all("bert-int4-sym", INC_INTEGER_ALL, INC_INTEGER_NONE);
 }
 
 /* ---- taps -------------------------------------------------------------------------------------------------------- */
@@ -387,6 +455,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slots_are_refilled),
         cmocka_unit_test(integer_slots_take_integers_only),
+        cmocka_unit_test(replaceable_slots_take_anything),
         cmocka_unit_test(taps_show_the_rows),
         cmocka_unit_test(segments_give_the_bits_of_the_whole),
     };
