@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The commands that write a changed model: convert, prune, quantize. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "commands.h"
 #include "incise/compress.h"
@@ -15,6 +16,8 @@ struct edit_options {
     long seed;
     const char *calibrate; /* file of texts */
     long tokens;
+    struct tool_list require;
+    const char *validate_texts, *retrieval; /* files */
 };
 
 static void edit_defaults(void *block)
@@ -212,28 +215,159 @@ static const struct tool_option quantize_table[] = {
            "written as FakeQuantize; float: weights only (default: dynamic)"),
     OPTION("range", 0, TOOL_TEXT, quantize.range, "minmax|mse",
            "of static activations: all values seen, or of least squared error (default: mse)"),
+    OPTION("require", 0, TOOL_LIST, require, "FIGURE>=N",
+           "accuracy control: layers get back precision until the end of the figure's 95 % interval holds, on the texts "
+           "of --retrieval, --texts, or else those that --calibrate holds out; prints each decision; exit code 10 if "
+           "nothing helps; repeatable"),
+    OPTION("retrieval", 0, TOOL_TEXT, retrieval, "FILE", "query<TAB>document, or .jsonl with those keys, for --require"),
+    OPTION("texts", 0, TOOL_TEXT, validate_texts, "FILE", "passages for --require (default: the documents of --retrieval)"),
     OPTION("select", 0, TOOL_TEXT, quantize.select, "REGEX",
            "layers, by their or their weight's name (default: every MatMul and embedding table)"),
     OPTION("ignore", 0, TOOL_TEXT, quantize.ignore, "REGEX", "layers that are left alone"),
 };
 
+/* What accuracy control needs: the requirements, the texts that decide, and the rows of its decisions. */
+struct controlled {
+    struct tool_requirement *parsed;
+    struct incise_requirement *requirements;
+    struct texts texts;
+    struct text_pairs pairs;
+    struct tool_rows *decisions;
+    size_t n_decisions;
+};
+
+static enum incise_status parse_requirements(const struct tool_list *list, struct controlled *controlled)
+{
+    controlled->parsed = tool_alloc(list->n, sizeof *controlled->parsed);
+    controlled->requirements = tool_alloc(list->n, sizeof *controlled->requirements);
+    if (controlled->parsed == NULL || controlled->requirements == NULL) return INCISE_ERROR_MEMORY;
+    for (size_t i = 0; i < list->n; i++) {
+        struct tool_requirement *parsed = &controlled->parsed[i];
+        enum incise_status status = tool_require_parse(list->items[i], parsed);
+        if (status != INCISE_OK) return status;
+        bool at_most = strcmp(parsed->operator, "<=") == 0;
+        if (!at_most && strcmp(parsed->operator, ">=") != 0)
+            return tool_fail(INCISE_ERROR_USAGE, "--require '%s': accuracy control takes >= and <=", list->items[i]);
+        controlled->requirements[i] = (struct incise_requirement){parsed->figure, at_most, parsed->bound};
+    }
+    return INCISE_OK;
+}
+
+static struct incise_text_list list_of(const struct texts *texts)
+{
+    return (struct incise_text_list){(const char *const *)texts->items, texts->lengths, texts->n};
+}
+
+/* Of sixteen texts that calibration reads it holds the last two out; so do we, over the whole file. */
+static enum incise_status keep_held_out(const struct texts *calibration, struct texts *texts)
+{
+    enum incise_status status = INCISE_OK;
+    for (size_t i = 0; i < calibration->n && status == INCISE_OK; i++)
+        if (i / 2 % 8 == 7)
+            status = texts_append(texts, calibration->lines[i], calibration->items[i], calibration->lengths[i]);
+    return status;
+}
+
+static enum incise_status load_validation(const struct edit_options *options, const struct texts *calibration,
+                                          struct controlled *controlled, struct incise_quantize_options *quantize)
+{
+    struct incise_validation *validation = &quantize->validation;
+    enum incise_status status = INCISE_OK;
+    if (options->retrieval != NULL) status = text_pairs_load(options->retrieval, &controlled->pairs);
+    if (status == INCISE_OK && options->validate_texts != NULL)
+        status = texts_load(options->validate_texts, &controlled->texts);
+    if (status == INCISE_OK && options->retrieval == NULL && options->validate_texts == NULL) {
+        if (calibration->n == 0)
+            return tool_fail(INCISE_ERROR_USAGE, "--require needs texts that decide: --retrieval, --texts or --calibrate");
+        status = keep_held_out(calibration, &controlled->texts);
+        validation->prompt = "document";
+    }
+    if (quantize->calibration.prompt != NULL) validation->prompt = quantize->calibration.prompt;
+    validation->texts = list_of(&controlled->texts);
+    validation->queries = list_of(&controlled->pairs.queries);
+    validation->documents = list_of(&controlled->pairs.documents);
+    validation->pair_query = controlled->pairs.query;
+    validation->pair_document = controlled->pairs.document;
+    validation->n_pairs = controlled->pairs.n;
+    return status;
+}
+
+static void add_decision(void *user, const struct incise_decision *decision)
+{
+    struct controlled *controlled = user;
+    struct tool_rows *rows = controlled->decisions;
+    controlled->n_decisions++;
+    tool_rows_next(rows);
+    tool_set_text(rows, "layer", decision->layer != NULL ? decision->layer : "all");
+    tool_set_text(rows, "from", decision->from);
+    tool_set_text(rows, "to", decision->to);
+    if (!decision->checked) return;
+    tool_set_text(rows, "figure", decision->figure);
+    tool_set_real(rows, "value", decision->value, 4);
+    tool_set_real(rows, "bound", decision->bound, 4);
+    tool_set_real(rows, "required", decision->limit, 4);
+    tool_set_text(rows, "met", decision->met ? "yes" : "no");
+}
+
+static enum incise_status open_control(struct edit_options *options, const struct texts *calibration,
+                                       struct controlled *controlled)
+{
+    struct incise_quantize_options *quantize = &options->quantize;
+    if (options->require.n == 0 && (options->retrieval != NULL || options->validate_texts != NULL))
+        return tool_fail(INCISE_ERROR_USAGE, "--retrieval and --texts are for --require");
+    if (options->require.n == 0) return INCISE_OK;
+    enum incise_status status = parse_requirements(&options->require, controlled);
+    if (status == INCISE_OK) status = load_validation(options, calibration, controlled, quantize);
+    if (status == INCISE_OK && (controlled->decisions = tool_rows_create()) == NULL) status = INCISE_ERROR_MEMORY;
+    quantize->requirements = controlled->requirements;
+    quantize->n_requirements = options->require.n;
+    quantize->decision = add_decision;
+    quantize->decision_user = controlled;
+    return status;
+}
+
+static void close_control(struct controlled *controlled)
+{
+    tool_rows_destroy(controlled->decisions);
+    text_pairs_release(&controlled->pairs);
+    texts_release(&controlled->texts);
+    free(controlled->requirements);
+    free(controlled->parsed);
+}
+
+/* The decisions are printed whether or not they led to a model. */
+static enum incise_status quantize(struct incise_engine *engine, const struct tool_global *global, const char *model,
+                                   const struct edit_options *options, const struct controlled *controlled)
+{
+    struct incise_changes *changes = NULL;
+    enum incise_status status = incise_quantize(engine, model, options->out, &options->quantize, &changes), printed;
+    if (controlled->n_decisions > 0) {
+        printed = tool_rows_print(controlled->decisions, (enum tool_format)global->format, false);
+        if (status == INCISE_OK) status = printed;
+    } else if (status == INCISE_OK) {
+        status = print_changes(global, changes, false);
+    }
+    incise_changes_destroy(changes);
+    return status;
+}
+
 static enum incise_status quantize_run(const struct tool_global *global, void *block, char **arguments, size_t n)
 {
     struct edit_options *options = block;
     struct incise_engine *engine = NULL;
-    struct incise_changes *changes = NULL;
+    struct controlled controlled = {0};
     struct texts texts = {0};
     (void)n;
     enum incise_status status = check_out(options);
     if (status == INCISE_OK) status = load_calibration(options, &texts, &options->quantize.calibration);
+    if (status == INCISE_OK) status = open_control(options, &texts, &controlled);
     if (status == INCISE_OK) status = tool_engine(global, &engine);
     options->quantize.force = options->force;
     options->quantize.progress = show_progress;
     options->quantize.progress_user = "quantize";
-    if (status == INCISE_OK) status = incise_quantize(engine, arguments[0], options->out, &options->quantize, &changes);
-    if (status == INCISE_OK) status = print_changes(global, changes, false);
-    incise_changes_destroy(changes);
+    if (status == INCISE_OK) status = quantize(engine, global, arguments[0], options, &controlled);
     incise_engine_destroy(engine);
+    close_control(&controlled);
     texts_release(&texts);
     return status;
 }

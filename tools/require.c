@@ -16,13 +16,7 @@ static bool holds(const char *operator, double figure, double bound)
     return operator[0] == '>' ? figure > bound : figure<bound;
 }
 
-struct requirement {
-    char figure[64];
-    const char *operator;
-    double bound;
-};
-
-static enum incise_status parse(const char *text, struct requirement *requirement)
+enum incise_status tool_require_parse(const char *text, struct tool_requirement *requirement)
 {
     for (size_t i = 0; i < sizeof operators / sizeof operators[0]; i++) {
         const char *at = strstr(text, operators[i]);
@@ -47,9 +41,9 @@ static enum incise_status no_figure(const char *text, const char *figure)
 enum incise_status tool_require_check(const struct tool_list *requirements, const char *const *figures, size_t n)
 {
     for (size_t i = 0; i < requirements->n; i++) {
-        struct requirement requirement;
+        struct tool_requirement requirement;
         size_t known = 0;
-        enum incise_status status = parse(requirements->items[i], &requirement);
+        enum incise_status status = tool_require_parse(requirements->items[i], &requirement);
         if (status != INCISE_OK) return status;
         while (known < n && strcmp(figures[known], requirement.figure) != 0) known++;
         if (known == n) return no_figure(requirements->items[i], requirement.figure);
@@ -59,9 +53,9 @@ enum incise_status tool_require_check(const struct tool_list *requirements, cons
 
 static enum incise_status require_one(const char *text, const struct tool_rows *rows, const char *of)
 {
-    struct requirement requirement;
+    struct tool_requirement requirement;
     double figure;
-    enum incise_status status = parse(text, &requirement);
+    enum incise_status status = tool_require_parse(text, &requirement);
     if (status != INCISE_OK) return status;
     if (!tool_rows_number(rows, requirement.figure, &figure)) return no_figure(text, requirement.figure);
     if (holds(requirement.operator, figure, requirement.bound)) return INCISE_OK;

@@ -126,6 +126,13 @@ bool tool_rows_number(const struct tool_rows *rows, const char *column, double *
 
 /* ---- requirements (require.c) ---------------------------------------------------------------------------------- */
 
+struct tool_requirement {
+    char figure[64];
+    const char *operator; /* static text */
+    double bound;
+};
+/* INCISE_ERROR_USAGE, with a message, for a text that is none. */
+enum incise_status tool_require_parse(const char *text, struct tool_requirement *requirement);
 /* Before the work: INCISE_ERROR_USAGE when a text is no requirement on one of the `figures`. */
 enum incise_status tool_require_check(const struct tool_list *requirements, const char *const *figures, size_t n);
 /* Checks "cosine_mean>=0.99" (operators >= <= > < ==) against the last row, whose figures are those of model `of`.

@@ -29,6 +29,43 @@ struct incise_calibration {
     const char *tokenizer;    /* as for embedding; NULL: beside the model */
 };
 
+struct incise_text_list {
+    const char *const *texts; /* UTF-8 */
+    const size_t *lengths;    /* bytes of each */
+    size_t n;
+};
+
+/* What accuracy control measures on, each part optional: neither what is calibrated on nor what the model will be
+ * judged by. Figures of vectors are those of `texts`, or else of the documents. Query pair_query[i] wants document
+ * pair_document[i]; all documents are searched. */
+struct incise_validation {
+    struct incise_text_list texts;
+    const char *prompt; /* before `texts`, as for embedding */
+    struct incise_text_list queries, documents;
+    const size_t *pair_query, *pair_document;
+    size_t n_pairs;
+};
+
+/* A bound that the end of a figure's 95 % interval must keep (see incise/evaluate.h): the lower end at least `limit`, or
+ * with at_most the upper end at most. Figures have the names of the fields of incise_fidelity and incise_retrieval. */
+struct incise_requirement {
+    const char *figure;
+    int at_most;
+    double limit;
+};
+
+/* A step of accuracy control. Texts live for the call only. */
+struct incise_decision {
+    const char *layer;     /* the first of those that change together; NULL: all layers */
+    const char *from, *to; /* "f32", "int8 static", "int8 dynamic", "int8 float" (rows), "int4 float", ... */
+    int checked;           /* the requirements were measured after it; the rest is then about the one nearest to its
+                            * limit, or the first that does not hold */
+    const char *figure;
+    double value, bound, limit; /* bound: the end of the interval that must keep the limit */
+    int met;                    /* all of them */
+};
+typedef void incise_decision_fn(void *user, const struct incise_decision *decision);
+
 /* Texts are read during the call only. Initialize with the init function, change what you need. */
 struct incise_prune_options {
     size_t struct_size;
@@ -69,6 +106,13 @@ struct incise_quantize_options {
     const char *select;      /* as for prune; NULL: every MatMul and embedding table */
     const char *ignore;
     struct incise_calibration calibration;
+    /* Accuracy control: layers get back precision (int4 to int8 to floats, static to dynamic to floats) until the
+     * requirements hold on the validation texts, and as few as that takes. None: everything as said above. */
+    const struct incise_requirement *requirements;
+    size_t n_requirements;
+    struct incise_validation validation;
+    incise_decision_fn *decision; /* may be NULL */
+    void *decision_user;
     int force;
     incise_progress_fn *progress;
     void *progress_user;
@@ -106,7 +150,9 @@ INCISE_API INCISE_CHECK enum incise_status incise_prune(struct incise_engine *en
                                                         const char *out, const struct incise_prune_options *options,
                                                         struct incise_changes **changes);
 
-/* Stores weights as integers. Weights that are integers already stay; INCISE_ERROR_USAGE if nothing is left to do. */
+/* Stores weights as integers. Weights that are integers already stay; INCISE_ERROR_USAGE if nothing is left to do.
+ * INCISE_ERROR_REQUIREMENT if a requirement does not hold even with all layers as they were; nothing is written then.
+ * With requirements *changes tells of what was asked for, the decisions of what became of it. */
 INCISE_API INCISE_CHECK enum incise_status incise_quantize(struct incise_engine *engine, const char *model,
                                                            const char *out,
                                                            const struct incise_quantize_options *options,

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "api/engine_internal.h"
+#include "api/accuracy.h"
 #include "base/file.h"
 #include "compress/calibration.h"
 #include "compress/changes.h"
@@ -20,8 +20,8 @@ static enum incise_status write_model(struct inc_graph *graph, struct inc_output
 
 /* ---- prune and quantize ---------------------------------------------------------------------------------------- */
 
-/* One edit of a graph read from `folder`; `options` are the public ones. */
-typedef enum incise_status edit_fn(struct incise_engine *engine, struct inc_graph *graph, const char *folder,
+/* One edit of a graph read from `folder`, which may be exchanged for another; `options` are the public ones. */
+typedef enum incise_status edit_fn(struct incise_engine *engine, struct inc_graph **graph, const char *folder,
                                    const void *options, struct incise_changes *changes);
 
 /* *calibration stays NULL if there are no texts. */
@@ -33,24 +33,27 @@ static enum incise_status create_calibration(struct incise_engine *engine, const
     return inc_calibration_create(graph, engine->pool, engine->device, folder, texts, calibration);
 }
 
-static enum incise_status run_prune(struct incise_engine *engine, struct inc_graph *graph, const char *folder,
+static enum incise_status run_prune(struct incise_engine *engine, struct inc_graph **graph, const char *folder,
                                     const void *options, struct incise_changes *changes)
 {
     const struct incise_prune_options *prune = options;
     struct inc_calibration *calibration = NULL;
-    enum incise_status status = create_calibration(engine, graph, folder, &prune->calibration, &calibration);
-    if (status == INCISE_OK) status = inc_prune(graph, engine->pool, prune, calibration, changes);
+    enum incise_status status = create_calibration(engine, *graph, folder, &prune->calibration, &calibration);
+    if (status == INCISE_OK) status = inc_prune(*graph, engine->pool, prune, calibration, changes);
     inc_calibration_destroy(calibration);
     return status;
 }
 
-static enum incise_status run_quantize(struct incise_engine *engine, struct inc_graph *graph, const char *folder,
+static enum incise_status run_quantize(struct incise_engine *engine, struct inc_graph **graph, const char *folder,
                                        const void *options, struct incise_changes *changes)
 {
     const struct incise_quantize_options *quantize = options;
     struct inc_calibration *calibration = NULL;
-    enum incise_status status = create_calibration(engine, graph, folder, &quantize->calibration, &calibration);
-    if (status == INCISE_OK) status = inc_quantize(graph, engine->pool, quantize, calibration, changes);
+    enum incise_status status = create_calibration(engine, *graph, folder, &quantize->calibration, &calibration);
+    if (status == INCISE_OK && quantize->n_requirements > 0)
+        status = inc_quantize_controlled(engine, graph, folder, quantize, calibration, changes);
+    else if (status == INCISE_OK)
+        status = inc_quantize(*graph, engine->pool, quantize, calibration, changes);
     inc_calibration_destroy(calibration);
     return status;
 }
@@ -63,7 +66,7 @@ static enum incise_status edit_graph(struct incise_engine *engine, const char *m
     char *folder = NULL;
     enum incise_status status = inc_ir_read(ctx, model, &graph);
     if (status == INCISE_OK) status = inc_folder_of(ctx, model, &folder);
-    if (status == INCISE_OK) status = edit(engine, graph, folder, options, changes);
+    if (status == INCISE_OK) status = edit(engine, &graph, folder, options, changes);
     if (status == INCISE_OK) status = write_model(graph, out);
     if (status == INCISE_OK) status = inc_hf_copy_sidecars(folder, out);
     if (status == INCISE_OK) status = inc_output_commit(out);

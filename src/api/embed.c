@@ -84,12 +84,9 @@ static enum incise_status keep_path(const struct inc_ctx *ctx, const char *path,
 static enum incise_status set_up(struct incise_embedder *e, const char *path, const char *folder,
                                  const struct incise_embed_options *options)
 {
-    struct incise_load_options load;
-    incise_load_options_init(&load);
-    load.compute = e->compute = options->compute;
+    e->compute = options->compute;
     INC_TRY(keep_path(&e->engine->ctx, path, &e->model_path));
     INC_TRY(keep_path(&e->engine->ctx, options->tokenizer != NULL ? options->tokenizer : folder, &e->tokenizer_path));
-    INC_TRY(incise_model_load(e->engine, path, &load, &e->model));
     INC_TRY(inc_tokenizer_load(&e->engine->ctx, e->tokenizer_path, &e->tokenizer));
     INC_TRY(inc_text_inputs_match(e->model->program->lowering.graph, &e->inputs));
     INC_TRY(find_output(e, path, options->pooling != NULL));
@@ -108,19 +105,18 @@ static enum incise_status set_up(struct incise_embedder *e, const char *path, co
     return INCISE_OK;
 }
 
-enum incise_status incise_embedder_create(struct incise_engine *engine, const char *path,
-                                          const struct incise_embed_options *options, struct incise_embedder **out)
+enum incise_status inc_embedder_from_model(struct incise_model *model, const char *path,
+                                           const struct incise_embed_options *options, struct incise_embedder **out)
 {
-    const struct inc_ctx *ctx = &engine->ctx;
-    struct incise_embed_options defaults;
+    const struct inc_ctx *ctx = &model->engine->ctx;
     char *folder = NULL;
-    incise_embed_options_init(&defaults);
-    if (options == NULL) options = &defaults;
-    if (options->struct_size != sizeof *options)
-        return inc_fail(ctx, INCISE_ERROR_USAGE, "options were not initialized by incise_embed_options_init");
     struct incise_embedder *e = inc_alloc_zero(ctx, 1, sizeof *e);
-    if (e == NULL) return inc_fail_memory(ctx, sizeof *e, "an embedder");
-    e->engine = engine;
+    if (e == NULL) {
+        incise_model_destroy(model);
+        return inc_fail_memory(ctx, sizeof *e, "an embedder");
+    }
+    e->engine = model->engine;
+    e->model = model;
     enum incise_status status = inc_folder_of(ctx, path, &folder);
     if (status == INCISE_OK) status = set_up(e, path, folder, options);
     inc_free(ctx, folder);
@@ -129,6 +125,22 @@ enum incise_status incise_embedder_create(struct incise_engine *engine, const ch
     else
         incise_embedder_destroy(e);
     return status;
+}
+
+enum incise_status incise_embedder_create(struct incise_engine *engine, const char *path,
+                                          const struct incise_embed_options *options, struct incise_embedder **out)
+{
+    struct incise_embed_options defaults;
+    struct incise_load_options load;
+    struct incise_model *model;
+    incise_embed_options_init(&defaults);
+    incise_load_options_init(&load);
+    if (options == NULL) options = &defaults;
+    if (options->struct_size != sizeof *options)
+        return inc_fail(&engine->ctx, INCISE_ERROR_USAGE, "options were not initialized by incise_embed_options_init");
+    load.compute = options->compute;
+    INC_TRY(incise_model_load(engine, path, &load, &model));
+    return inc_embedder_from_model(model, path, options, out);
 }
 
 void incise_embedder_destroy(struct incise_embedder *embedder)

@@ -28,4 +28,10 @@ struct incise_embedder {
     struct inc_text_inputs inputs;
 };
 
+/* An embedder of a model that was made in another way than by loading `path`, beside which tokenizer and configuration
+ * lie. Takes the model over, also on failure. */
+enum incise_status inc_embedder_from_model(struct incise_model *model, const char *path,
+                                           const struct incise_embed_options *options,
+                                           struct incise_embedder **embedder) __attribute__((warn_unused_result));
+
 #endif

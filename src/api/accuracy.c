@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Accuracy control: the model and its quantized forms meet in one program, whose vectors of the validation texts are
+ * measured as `evaluate` does. */
+#include "api/accuracy.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "api/cosines.h"
+#include "api/embed_internal.h"
+#include "base/size.h"
+#include "compress/accuracy.h"
+#include "compress/levels.h"
+#include "incise/evaluate.h"
+
+#define RANKED_TEXTS 24 /* that units are ranked on: deterministic losses of the same texts rank well */
+#define SEED         0  /* of the resamples, the default of `evaluate` */
+#define CHUNK        1024
+
+enum { PART_TEXTS, PART_QUERIES, PART_DOCUMENTS, PARTS };
+
+struct control {
+    const struct inc_ctx *ctx;
+    struct incise_engine *engine;
+    const struct incise_quantize_options *options;
+    struct incise_embedder *embedder; /* of the one program */
+    struct inc_levels levels;
+    const struct incise_text_list *parts[PARTS];
+    const char *prompts[PARTS];
+    float *base[PARTS], *now[PARTS]; /* vectors of the model as it was, and of a mixture */
+    const char *ranked_texts[RANKED_TEXTS];
+    size_t ranked_lengths[RANKED_TEXTS], ranked[RANKED_TEXTS], n_ranked;
+};
+
+/* ---- figures --------------------------------------------------------------------------------------------------- */
+
+struct figures {
+    struct incise_fidelity fidelity;
+    struct incise_retrieval retrieval;
+};
+
+#define FIGURE(part, name)                                                                                             \
+    {                                                                                                                  \
+        #name, offsetof(struct figures, part.name), offsetof(struct figures, part) ==                                  \
+                                                        offsetof(struct figures, retrieval)                            \
+    }
+static const struct {
+    const char *name;
+    size_t offset;
+    bool of_retrieval;
+} figure_table[] = {
+    FIGURE(fidelity, cosine_mean),  FIGURE(fidelity, cosine_p1), FIGURE(fidelity, neighbours_top10),
+    FIGURE(fidelity, rms_pairwise), FIGURE(retrieval, ndcg10),   FIGURE(retrieval, ndcg10_queries),
+    FIGURE(retrieval, ndcg10_drop),
+};
+enum { N_FIGURES = sizeof figure_table / sizeof *figure_table };
+
+static size_t find_figure(const char *name)
+{
+    size_t i = 0;
+    while (i < N_FIGURES && strcmp(figure_table[i].name, name) != 0) i++;
+    return i;
+}
+
+static bool needs(const struct control *control, bool retrieval)
+{
+    for (size_t i = 0; i < control->options->n_requirements; i++)
+        if (figure_table[find_figure(control->options->requirements[i].figure)].of_retrieval == retrieval) return true;
+    return false;
+}
+
+/* Texts, or else documents. */
+static int fidelity_part(const struct control *control)
+{
+    return control->parts[PART_TEXTS]->n > 0 ? PART_TEXTS : PART_DOCUMENTS;
+}
+
+static enum incise_status check_request(const struct control *control)
+{
+    const struct incise_quantize_options *options = control->options;
+    for (size_t i = 0; i < options->n_requirements; i++) {
+        size_t figure = find_figure(options->requirements[i].figure);
+        if (figure == N_FIGURES)
+            return inc_fail(control->ctx, INCISE_ERROR_USAGE, "there is no figure '%s' to require",
+                            options->requirements[i].figure);
+        if (figure_table[figure].of_retrieval && options->validation.n_pairs == 0)
+            return inc_fail(control->ctx, INCISE_ERROR_USAGE, "'%s' needs pairs of queries and documents",
+                            figure_table[figure].name);
+    }
+    if (control->parts[fidelity_part(control)]->n >= 2) return INCISE_OK;
+    return inc_fail(control->ctx, INCISE_ERROR_USAGE, "requirements need two or more texts that decide");
+}
+
+static enum incise_status measure(struct control *control, struct figures *figures)
+{
+    const struct incise_validation *validation = &control->options->validation;
+    int part = fidelity_part(control);
+    size_t width = incise_embedder_width(control->embedder);
+    if (needs(control, false))
+        INC_TRY(incise_fidelity_measure(control->engine, control->base[part], control->now[part],
+                                        control->parts[part]->n, width, SEED, &figures->fidelity));
+    if (!needs(control, true)) return INCISE_OK;
+    const struct incise_retrieval_data data = {.base_queries = control->base[PART_QUERIES],
+                                               .queries = control->now[PART_QUERIES],
+                                               .n_queries = validation->queries.n,
+                                               .base_documents = control->base[PART_DOCUMENTS],
+                                               .documents = control->now[PART_DOCUMENTS],
+                                               .n_documents = validation->documents.n,
+                                               .width = width,
+                                               .pair_query = validation->pair_query,
+                                               .pair_document = validation->pair_document,
+                                               .n_pairs = validation->n_pairs};
+    return incise_retrieval_measure(control->engine, &data, SEED, &figures->retrieval);
+}
+
+/* Of several requirements the one with the least room. */
+static void judge(const struct control *control, const struct figures *figures, struct inc_verdict *verdict)
+{
+    double least = 0;
+    for (size_t i = 0; i < control->options->n_requirements; i++) {
+        const struct incise_requirement *requirement = &control->options->requirements[i];
+        size_t index = find_figure(requirement->figure);
+        struct incise_figure figure;
+        memcpy(&figure, (const char *)figures + figure_table[index].offset, sizeof figure);
+        double bound = requirement->at_most ? figure.hi : figure.lo;
+        double room = requirement->at_most ? requirement->limit - bound : bound - requirement->limit;
+        if (i > 0 && !(room < least)) continue;
+        least = room;
+        *verdict = (struct inc_verdict){figure_table[index].name, figure.value, bound, requirement->limit, room >= 0};
+    }
+}
+
+/* ---- what the search asks for ---------------------------------------------------------------------------------- */
+
+static enum incise_status embed(const struct control *control, const struct incise_text_list *list, const char *prompt,
+                                float *out)
+{
+    size_t width = incise_embedder_width(control->embedder);
+    for (size_t i = 0; i < list->n; i += CHUNK) {
+        const struct incise_text_batch batch = {.texts = list->texts + i,
+                                                .lengths = list->lengths + i,
+                                                .n = inc_min_size(CHUNK, list->n - i),
+                                                .prompt = prompt};
+        INC_TRY(incise_embedder_run(control->embedder, &batch, out + i * width, NULL));
+    }
+    return INCISE_OK;
+}
+
+static enum incise_status embed_all(const struct control *control, float *const out[PARTS])
+{
+    for (int p = 0; p < PARTS; p++) INC_TRY(embed(control, control->parts[p], control->prompts[p], out[p]));
+    return INCISE_OK;
+}
+
+static enum incise_status set_level(void *user, size_t unit, unsigned level)
+{
+    struct control *control = user;
+    return inc_levels_set(&control->levels, control->embedder->model->program, unit, level);
+}
+
+static double cost_of(void *user, size_t unit, unsigned level)
+{
+    const struct control *control = user;
+    return inc_levels_cost(&control->levels, unit, level);
+}
+
+/* Mean of 1 - cosine over the ranked texts; vectors that cannot be had count as lost. */
+static enum incise_status loss_now(void *user, double *loss)
+{
+    struct control *control = user;
+    int part = fidelity_part(control);
+    const struct incise_text_list list = {control->ranked_texts, control->ranked_lengths, control->n_ranked};
+    size_t width = incise_embedder_width(control->embedder);
+    INC_TRY(embed(control, &list, control->prompts[part], control->now[part]));
+    *loss = 0;
+    for (size_t i = 0; i < control->n_ranked; i++)
+        *loss += 1 - inc_cosine(control->now[part] + i * width, control->base[part] + control->ranked[i] * width, width);
+    *loss /= (double)control->n_ranked;
+    return INCISE_OK;
+}
+
+static enum incise_status check_now(void *user, struct inc_verdict *verdict)
+{
+    struct control *control = user;
+    struct figures figures;
+    INC_TRY(embed_all(control, control->now));
+    INC_TRY(measure(control, &figures));
+    judge(control, &figures, verdict);
+    return INCISE_OK;
+}
+
+static void tell_move(void *user, size_t unit, unsigned from, unsigned to, const struct inc_verdict *verdict)
+{
+    struct control *control = user;
+    const struct incise_quantize_options *options = control->options;
+    char old[64], new[64];
+    if (options->decision == NULL) return;
+    inc_levels_describe(&control->levels, unit == SIZE_MAX ? control->levels.n_units - 1 : unit, from, old, sizeof old);
+    inc_levels_describe(&control->levels, unit == SIZE_MAX ? control->levels.n_units - 1 : unit, to, new, sizeof new);
+    struct incise_decision decision = {.from = old, .to = new};
+    if (unit != SIZE_MAX) decision.layer = control->levels.units[unit].name;
+    if (verdict != NULL) {
+        decision.checked = 1;
+        decision.figure = verdict->figure;
+        decision.value = verdict->value;
+        decision.bound = verdict->bound;
+        decision.limit = verdict->wanted;
+        decision.met = verdict->met;
+    }
+    options->decision(options->decision_user, &decision);
+}
+
+static void tell_ranked(void *user, size_t done, size_t total)
+{
+    const struct control *control = user;
+    if (control->options->progress != NULL)
+        control->options->progress(control->options->progress_user, done, total, "ranked by what its loss is");
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------- */
+
+/* The program of the model as it was, whose slots take any contents, as an embedder. */
+static enum incise_status open_embedder(struct control *control, struct inc_graph *graph, const char *folder)
+{
+    const struct inc_program_options program = {.mode = INC_INTEGER_AS_WRITTEN, .replaceable = true};
+    struct incise_embed_options options;
+    struct incise_model *model;
+    incise_embed_options_init(&options);
+    options.tokenizer = control->options->calibration.tokenizer;
+    INC_TRY(inc_model_from_graph(control->engine, graph, &program, &model));
+    return inc_embedder_from_model(model, folder, &options, &control->embedder);
+}
+
+static enum incise_status embed_base(struct control *control)
+{
+    size_t width = incise_embedder_width(control->embedder);
+    for (int p = 0; p < PARTS; p++) {
+        size_t n = control->parts[p]->n;
+        control->base[p] = inc_alloc_array(control->ctx, n, width * sizeof(float));
+        control->now[p] = inc_alloc_array(control->ctx, n, width * sizeof(float));
+        if (control->base[p] == NULL || control->now[p] == NULL)
+            return inc_fail_memory(control->ctx, n * width * sizeof(float), "vectors");
+    }
+    return embed_all(control, control->base);
+}
+
+/* Texts that lie evenly among those that decide. */
+static void choose_ranked(struct control *control)
+{
+    const struct incise_text_list *list = control->parts[fidelity_part(control)];
+    control->n_ranked = inc_min_size(RANKED_TEXTS, list->n);
+    for (size_t i = 0; i < control->n_ranked; i++) {
+        control->ranked[i] = i * list->n / control->n_ranked;
+        control->ranked_texts[i] = list->texts[control->ranked[i]];
+        control->ranked_lengths[i] = list->lengths[control->ranked[i]];
+    }
+}
+
+static enum incise_status search(struct control *control)
+{
+    static const struct inc_accuracy_ops ops = {set_level, cost_of, loss_now, check_now, tell_move, tell_ranked};
+    struct inc_verdict last;
+    INC_TRY(inc_accuracy_search(control->ctx, &ops, control, control->levels.n_units, control->levels.n_levels, &last));
+    if (last.met) return INCISE_OK;
+    return inc_fail(control->ctx, INCISE_ERROR_REQUIREMENT,
+                    "requirement not met even with all layers as they were: the interval of %s ends at %.6g, %.6g off "
+                    "%.6g; nothing is written",
+                    last.figure, last.bound, last.bound > last.wanted ? last.bound - last.wanted : last.wanted - last.bound,
+                    last.wanted);
+}
+
+static void close_control(struct control *control)
+{
+    incise_embedder_destroy(control->embedder); /* its slots hold what the levels own */
+    inc_levels_destroy(&control->levels);
+    for (int p = 0; p < PARTS; p++) {
+        inc_free(control->ctx, control->base[p]);
+        inc_free(control->ctx, control->now[p]);
+    }
+}
+
+enum incise_status inc_quantize_controlled(struct incise_engine *engine, struct inc_graph **graph, const char *folder,
+                                           const struct incise_quantize_options *options,
+                                           struct inc_calibration *calibration, struct incise_changes *changes)
+{
+    const struct incise_validation *validation = &options->validation;
+    struct control control = {.ctx = inc_engine_ctx(engine),
+                              .engine = engine,
+                              .options = options,
+                              .parts = {&validation->texts, &validation->queries, &validation->documents},
+                              .prompts = {validation->prompt, "query", "document"}};
+    struct inc_graph *result = NULL;
+    INC_TRY(check_request(&control));
+    enum incise_status status = open_embedder(&control, *graph, folder);
+    if (status == INCISE_OK) status = embed_base(&control);
+    if (status == INCISE_OK)
+        status = inc_levels_create(*graph, engine->pool, options, calibration, changes, &control.levels);
+    choose_ranked(&control);
+    if (status == INCISE_OK) status = search(&control);
+    if (status == INCISE_OK) status = inc_levels_finish(&control.levels, &result);
+    close_control(&control);
+    if (status != INCISE_OK) return status;
+    inc_graph_destroy(*graph);
+    *graph = result;
+    return INCISE_OK;
+}
