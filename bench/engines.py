@@ -12,14 +12,14 @@ INT64 = 10  # INCISE_I64
 LAST_HIDDEN = "last_hidden_state"
 
 
+# `rest` of both: fields that a later library has and the init function sets.
 class EngineOptions(c.Structure):
     _fields_ = [("struct_size", c.c_size_t), ("threads", c.c_int), ("isa", c.c_int), ("max_memory", c.c_size_t),
                 ("pin_threads", c.c_int), ("allocate", c.c_void_p), ("release", c.c_void_p), ("user", c.c_void_p),
-                ("log", c.c_void_p), ("log_user", c.c_void_p), ("log_level", c.c_int)]
+                ("log", c.c_void_p), ("log_user", c.c_void_p), ("log_level", c.c_int), ("rest", c.c_char * 64)]
 
 
 class LoadOptions(c.Structure):
-    # `rest`: fields that a later library has and the init function sets
     _fields_ = [("struct_size", c.c_size_t), ("compute", c.c_int), ("reference", c.c_int), ("rest", c.c_char * 64)]
 
 
