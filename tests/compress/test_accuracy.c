@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Accuracy control: the search on units whose losses add up, and mixtures of levels, which run in one program and from
  * the file graph to the same bits. */
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "compress/accuracy.h"
+#include "compress/bias.h"
 #include "compress/levels.h"
 #include "support/runner.h"
 
@@ -218,12 +219,159 @@ static void mixtures_are_written_as_they_run(void **state)
     }
 }
 
+/* ---- a model that plain INT8 breaks ---------------------------------------------------------------------------- */
+
+static struct inc_node *find_node(const struct inc_graph *graph, int layer, const char *form)
+{
+    struct inc_node *node = graph->first;
+    char name[128];
+    snprintf(name, sizeof name, "%s.encoder.layer.%d.attention.%s", form[0] == '*' ? "__module" : "self", layer,
+             form + (form[0] == '*'));
+    while (node != NULL && strcmp(node->name, name) != 0) node = node->next;
+    assert_non_null(node);
+    return node;
+}
+
+/* Multiplies rows (outputs) or columns of an f32 constant by `factor`, every 20th from the 3rd on. */
+static void scale_channels(struct inc_graph *graph, struct inc_node *node, bool columns, float factor)
+{
+    struct inc_blob *blob;
+    size_t n = inc_tensor_elements(&node->data), width = (size_t)node->data.dims[node->data.rank - 1];
+    float *data = inc_alloc_array(test_ctx(), n, sizeof *data);
+    assert_non_null(data);
+    for (size_t i = 0; i < n; i++) {
+        size_t channel = columns ? i % width : i / width;
+        data[i] = ((const float *)node->data.data)[i] * (channel % 20 == 3 ? factor : 1);
+    }
+    assert_int_equal(inc_graph_add_blob(graph, data, n * sizeof *data, &blob), INCISE_OK);
+    node->data.data = data;
+}
+
+/* What a few channels of the values are multiplied by, the output projection divides by again: the same function. */
+static void break_model(struct inc_graph *graph, float factor)
+{
+    for (int layer = 0; layer < 2; layer++) {
+        uint32_t input;
+        struct inc_node *add = inc_bias_find(find_node(graph, layer, "*self.value/aten::linear/MatMul"), &input);
+        assert_non_null(add);
+        scale_channels(graph, find_node(graph, layer, "self.value.weight"), false, factor);
+        scale_channels(graph, add->inputs[input]->node, true, factor);
+        scale_channels(graph, find_node(graph, layer, "output.dense.weight"), true, 1 / factor);
+    }
+}
+
+struct subject {
+    struct test_runner runner;
+    struct test_inputs inputs;
+    struct inc_levels levels;
+    struct inc_tensor base;
+    double limit;
+};
+
+static enum incise_status subject_set(void *user, size_t unit, unsigned level)
+{
+    struct subject *subject = user;
+    return inc_levels_set(&subject->levels, subject->runner.program, unit, level);
+}
+
+static double subject_cost(void *user, size_t unit, unsigned level)
+{
+    return inc_levels_cost(&((struct subject *)user)->levels, unit, level);
+}
+
+static enum incise_status subject_loss(void *user, double *loss)
+{
+    struct subject *subject = user;
+    *loss = test_difference(test_run(&subject->runner, &subject->inputs), &subject->base, NULL);
+    return INCISE_OK;
+}
+
+static enum incise_status subject_check(void *user, struct inc_verdict *verdict)
+{
+    struct subject *subject = user;
+    double loss = 0;
+    INC_TRY(subject_loss(user, &loss));
+    *verdict = (struct inc_verdict){"difference", loss, loss, subject->limit, loss <= subject->limit};
+    return INCISE_OK;
+}
+
+static void subject_moved(void *user, size_t unit, unsigned from, unsigned to, const struct inc_verdict *verdict)
+{
+    (void)user, (void)unit, (void)from, (void)to, (void)verdict;
+}
+
+static void subject_ranked(void *user, size_t done, size_t n)
+{
+    (void)user, (void)done, (void)n;
+}
+
+/* The largest difference that plain INT8 makes; with `limit` > 0 the search then has to come below it. `floats` gets
+ * what the model makes without it. */
+static double quantize_broken(float factor, double limit, struct inc_tensor *floats)
+{
+    static const struct inc_accuracy_ops of_subject = {subject_set,   subject_cost,  subject_loss,
+                                                       subject_check, subject_moved, subject_ranked};
+    const struct inc_program_options replaceable = {.mode = INC_INTEGER_AS_WRITTEN, .replaceable = true};
+    struct subject subject = {.limit = limit};
+    struct inc_graph *graph = test_fixture_graph("bert");
+    struct incise_quantize_options options;
+    struct incise_changes *changes;
+    struct inc_verdict last;
+    double plain;
+    break_model(graph, factor);
+    incise_quantize_options_init(&options);
+    test_inputs_load(graph, "bert", "4x16", &subject.inputs);
+    test_runner_open(&subject.runner, graph, incise_isa_detect(), 2, INC_INTEGER_AS_WRITTEN);
+    inc_run_destroy(subject.runner.run);
+    inc_program_destroy(subject.runner.program);
+    assert_int_equal(inc_program_create(graph, subject.runner.device, &replaceable, &subject.runner.program), INCISE_OK);
+    assert_int_equal(inc_run_create(subject.runner.program, &subject.runner.run), INCISE_OK);
+    assert_int_equal(inc_changes_create(test_ctx(), &changes), INCISE_OK);
+    test_keep(test_run(&subject.runner, &subject.inputs), &subject.base);
+    assert_int_equal(inc_levels_create(graph, subject.runner.pool, &options, NULL, changes, &subject.levels), INCISE_OK);
+    for (size_t u = 0; u < subject.levels.n_units; u++) assert_int_equal(subject_set(&subject, u, 0), INCISE_OK);
+    assert_int_equal(subject_loss(&subject, &plain), INCISE_OK);
+    for (size_t u = 0; u < subject.levels.n_units; u++)
+        assert_int_equal(subject_set(&subject, u, subject.levels.n_levels - 1), INCISE_OK);
+    if (limit > 0) {
+        assert_int_equal(inc_accuracy_search(test_ctx(), &of_subject, &subject, subject.levels.n_units,
+                                             subject.levels.n_levels, &last),
+                         INCISE_OK);
+        assert_true(last.met);
+        size_t raised = 0;
+        for (size_t u = 0; u < subject.levels.n_units; u++) raised += subject.levels.units[u].level > 0;
+        assert_true(raised >= 1 && raised <= subject.levels.n_units / 2);
+    }
+    test_runner_close(&subject.runner);
+    inc_levels_destroy(&subject.levels);
+    incise_changes_destroy(changes);
+    inc_tensor_release(test_ctx(), floats);
+    *floats = subject.base;
+    test_inputs_free(&subject.inputs);
+    inc_graph_destroy(graph);
+    return plain;
+}
+
+static void a_model_that_breaks_recovers(void **state)
+{
+    (void)state;
+    struct inc_tensor before = {0}, after = {0};
+    double whole = quantize_broken(1, 0, &before), broken = quantize_broken(100, 0, &after);
+    assert_true(test_difference(&after, &before, NULL) < 1e-5); /* the same function */
+    assert_true(broken > 1.5 * whole);
+    (void)quantize_broken(100, 1.2 * whole, &after);
+    inc_tensor_release(test_ctx(), &before);
+    inc_tensor_release(test_ctx(), &after);
+    assert_int_equal(test_live_allocations(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_needed_is_given_back), cmocka_unit_test(one_culprit_is_found),
         cmocka_unit_test(what_holds_already_stays),     cmocka_unit_test(what_cannot_hold_is_said),
         cmocka_unit_test(mixtures_are_written_as_they_run),
+        cmocka_unit_test(a_model_that_breaks_recovers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
