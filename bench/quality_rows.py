@@ -94,6 +94,7 @@ EMBEDDINGGEMMA = [
     Row("channels-25-obs-residual", prune("channel", 0.25, f"--method obs {RESIDUAL}{SHORT}"), (.970, .939, .833, 0)),
     Row("channels-50-obs-residual", prune("channel", 0.5, f"--method obs {RESIDUAL}{SHORT}"), (.917, .844, .729, .005)),
     on_top("channels-50-obs-residual"),
+    Row("channels-50-more-tokens", prune("channel", 0.5, f"--method obs {RESIDUAL}")),
     Row("down-70-magnitude", prune("block:32x32", 0.7, f"{DOWN} {MAGNITUDE}"), (.04,), None, 0),
     Row("down-70-wanda-dense", prune("block:32x32", 0.7, f"{DOWN} --method wanda {DENSE}{SHORT}"), (.697,),
         ("down-70-magnitude", .04)),
@@ -103,6 +104,8 @@ EMBEDDINGGEMMA = [
         ("32x32-50-magnitude", .02)),
     Row("32x32-70-wanda-dense", prune("block:32x32", 0.7, f"--method wanda {DENSE}{SHORT}"), (.631, .429, .389, .110)),
     Row("16x1-50-wanda-dense", prune("block:16x1", 0.5, f"--method wanda {DENSE}{SHORT}"), (.859, .728, .635, .010)),
+    Row("32x4-50-obs-residual", prune("block:32x4", 0.5, f"--method obs {RESIDUAL}{SHORT}")),
+    on_top("32x4-50-obs-residual"),
 ]
 
 ROWS = {"minilm": MINILM, "embeddinggemma": EMBEDDINGGEMMA}
