@@ -95,6 +95,7 @@ EMBEDDINGGEMMA = [
     Row("channels-50-obs-residual", prune("channel", 0.5, f"--method obs {RESIDUAL}{SHORT}"), (.917, .844, .729, .005)),
     on_top("channels-50-obs-residual"),
     Row("channels-50-more-tokens", prune("channel", 0.5, f"--method obs {RESIDUAL}")),
+    on_top("channels-50-more-tokens"),
     Row("down-70-magnitude", prune("block:32x32", 0.7, f"{DOWN} {MAGNITUDE}"), (.04,), None, 0),
     Row("down-70-wanda-dense", prune("block:32x32", 0.7, f"{DOWN} --method wanda {DENSE}{SHORT}"), (.697,),
         ("down-70-magnitude", .04)),
