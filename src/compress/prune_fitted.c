@@ -44,7 +44,6 @@ static enum incise_status trace(struct piece *piece, struct inc_removal *removal
     if (tries > 4)
         return inc_fail(piece->ctx, INCISE_ERROR_DATA, "layer '%s': the covariance of its inputs cannot be inverted",
                         piece->item->name);
-    for (size_t i = 0; fit->worth != NULL && i < elements(piece); i++) start[i] *= sqrt(fit->worth[i / fit->in]);
     return inc_obs_trace(piece->ctx, piece->pruning->pool, &piece->blocks, start, inverse, removals);
 }
 
@@ -259,11 +258,10 @@ static enum incise_status prune_item(void *user, struct inc_sequence *sequence, 
 /* What the method's losses are relative to: the same sum over the whole weight, or, for OBS, tr(W Cov(x) W^T). */
 static double worth_of(const struct piece *piece)
 {
-    const struct inc_fit *fit = &piece->item->whole;
     double sum = 0;
     if (piece->pruning->request->method == INC_PRUNE_OBS)
         for (size_t i = 0; i < elements(piece); i++)
-            sum += fit->weights[i] * fit->targets[i] * (fit->worth != NULL ? fit->worth[i / fit->in] : 1);
+            sum += piece->item->whole.weights[i] * piece->item->whole.targets[i];
     else
         for (size_t i = 0; i < piece->blocks.n; i++) sum += piece->scores.scores[i];
     return sum;

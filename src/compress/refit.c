@@ -104,11 +104,7 @@ enum incise_status inc_fit_loss(const struct inc_ctx *ctx, const struct inc_fit 
     double *product = inc_alloc_zero(ctx, n, sizeof *product), sum = 0;
     if (product == NULL) return inc_fail_memory(ctx, n * sizeof *product, "a refit");
     inc_linalg_multiply(fit->out, fit->in, fit->in, 1, v, fit->in, fit->inputs, fit->in, product, fit->in);
-    for (size_t r = 0; r < fit->out; r++) {
-        double row = 0;
-        for (size_t i = r * fit->in; i < (r + 1) * fit->in; i++) row += v[i] * (product[i] - 2 * fit->targets[i]);
-        sum += fit->worth != NULL ? fit->worth[r] * row : row;
-    }
+    for (size_t i = 0; i < n; i++) sum += v[i] * (product[i] - 2 * fit->targets[i]);
     inc_free(ctx, product);
     *loss = sum;
     return INCISE_OK;

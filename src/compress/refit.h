@@ -12,7 +12,6 @@ struct inc_fit {
     const double *weights; /* W: out x in */
     const double *inputs;  /* Cov(x): in x in */
     const double *targets; /* Cov(t, x): out x in */
-    const double *worth;   /* out: what the square of each output's error counts in a loss; NULL: 1 */
 };
 
 /* `share` of the mean variance of the inputs; 1 if they never vary. */
@@ -25,7 +24,7 @@ bool inc_fit_whole(const struct inc_fit *fit, double lambda, double *solution, d
 enum incise_status inc_fit_masked(const struct inc_ctx *ctx, struct inc_pool *pool, const struct inc_fit *fit,
                                   const struct inc_blocks *blocks, const bool *chosen, double lambda, double *result)
     __attribute__((warn_unused_result));
-/* E|t - V x|^2 - E|t|^2 of any V, each output counted by its worth. */
+/* E|t - V x|^2 - E|t|^2 of any V. */
 enum incise_status inc_fit_loss(const struct inc_ctx *ctx, const struct inc_fit *fit, const double *v, double *loss)
     __attribute__((warn_unused_result));
 

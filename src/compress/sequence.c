@@ -6,7 +6,6 @@
 #include "base/half.h"
 #include "compress/bias.h"
 #include "compress/linalg.h"
-#include "compress/residual.h"
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
 
@@ -110,7 +109,6 @@ struct member {
     uint32_t step, slot;
     size_t out;
     bool has_residual;
-    struct inc_residual residual;
     struct inc_moments lost[PARTS]; /* what the residual has lost x the inputs */
 };
 
@@ -120,112 +118,55 @@ struct group {
     size_t width;
     struct member *members; /* those that are targets */
     size_t n_members;
-    float *scales;  /* tokens of a batch: what the norm behind the only reader scales its product by; NULL: no norm */
-    float *weights; /* their squares; NULL: no norm */
     struct inc_moments inputs[PARTS]; /* Gram of what the Linears read now */
     struct inc_moments cross[PARTS];  /* what they read in the dense model x what they read now */
     double *covariance[PARTS];        /* Cov of the inputs */
 };
 
-/* What token `t` has lost of channel `i`, as the product has to make up for it: before the norm. */
-static float lost_before_norm(const struct group *group, const struct inc_norm_step *norm, size_t t, size_t i,
-                              float lost)
-{
-    float gain = group->scales[t] * (norm->gamma != NULL ? norm->gamma[i] : 1.0f);
-    return gain != 0.0f ? lost / gain : 0.0f;
-}
-
-static enum incise_status add_residual(struct group *group, struct member *member, enum part part,
-                                       const struct inc_row_pairs *inputs)
+static enum incise_status add_residual(struct group *group, struct member *member, enum part part, size_t n,
+                                       const float *inputs, size_t stride)
 {
     struct inc_sequence *sequence = group->sequence;
-    const struct inc_residual *residual = &member->residual;
-    size_t now_stride, was_stride, n;
-    const float *now = inc_stream_rows(&sequence->edited_stream, residual->rows, &now_stride, &n);
-    const float *was = inc_stream_rows(&sequence->dense_stream, residual->rows, &was_stride, &n);
+    struct inc_operand residual = sequence->edited->plan.steps[member->step].in[1];
+    size_t now_stride, was_stride, rows;
+    const float *now = inc_stream_rows(&sequence->edited_stream, residual, &now_stride, &rows);
+    const float *was = inc_stream_rows(&sequence->dense_stream, residual, &was_stride, &rows);
     float *lost = inc_alloc_array(sequence->graph->ctx, n, member->out * sizeof *lost);
     if (lost == NULL) return inc_fail_memory(sequence->graph->ctx, n * member->out * sizeof *lost, "statistics");
     for (size_t t = 0; t < n; t++)
-        for (size_t i = 0; i < member->out; i++) {
-            float difference = was[t * was_stride + i] - now[t * now_stride + i];
-            lost[t * member->out + i] = residual->norm != NULL
-                                            ? lost_before_norm(group, residual->norm, t, i, difference)
-                                            : difference;
-        }
-    struct inc_row_pairs pairs = *inputs;
-    pairs.left = lost;
-    pairs.left_stride = member->out;
+        for (size_t i = 0; i < member->out; i++)
+            lost[t * member->out + i] = was[t * was_stride + i] - now[t * now_stride + i];
     enum incise_status status = inc_moments_add(&member->lost[part], sequence->calibration->pool,
-                                                sequence->edited->plan.steps[member->step].name, &pairs);
+                                                sequence->edited->plan.steps[member->step].name, n, lost, member->out,
+                                                inputs, stride);
     inc_free(sequence->graph->ctx, lost);
     return status;
 }
 
-/* An error of the product of token t is worth the square of what the norm makes of it: there the dense model's scale
- * stands for the norm. */
-static enum incise_status weigh_tokens(struct group *group)
-{
-    struct inc_stream *stream = &group->sequence->dense_stream;
-    const struct inc_step *step = &stream->program->plan.steps[group->readers->step];
-    size_t stride, n;
-    if (group->scales == NULL) return INCISE_OK;
-    INC_TRY(inc_run_steps(stream->run, group->readers->step, group->readers->step + 1));
-    const float *rows = inc_stream_rows(stream, step->out, &stride, &n);
-    for (size_t t = 0; t < n; t++) {
-        group->scales[t] = inc_residual_scale(group->members[0].residual.norm, rows + t * stride, step->width);
-        group->weights[t] = group->scales[t] * group->scales[t];
-    }
-    return INCISE_OK;
-}
-
+/* The inputs stay in their buffers until the last of the readers has run. */
 static enum incise_status collect_batch(struct group *group, size_t batch)
 {
     struct inc_sequence *sequence = group->sequence;
     struct inc_pool *pool = sequence->calibration->pool;
     const char *name = sequence->edited->plan.steps[group->readers->step].name;
     enum part part = sequence->calibration->batches[batch].held_out ? HELD_OUT : FITTED;
-    size_t at = group->readers->step;
-    struct inc_row_pairs pairs = {.weights = group->weights};
+    size_t stride, was_stride, n, at = group->readers->step;
     INC_TRY(inc_stream_run(&sequence->edited_stream, batch, at));
-    pairs.right = inc_stream_rows(&sequence->edited_stream, group->readers->rows, &pairs.right_stride, &pairs.n);
-    pairs.left = pairs.right;
-    pairs.left_stride = pairs.right_stride;
-    if (sequence->goal == INC_GOAL_OWN) return inc_moments_add(&group->inputs[part], pool, name, &pairs);
+    const float *rows = inc_stream_rows(&sequence->edited_stream, group->readers->rows, &stride, &n);
+    INC_TRY(inc_moments_add(&group->inputs[part], pool, name, n, rows, stride, NULL, 0));
+    if (sequence->goal == INC_GOAL_OWN) return INCISE_OK;
     INC_TRY(inc_stream_run(&sequence->dense_stream, batch, at));
-    INC_TRY(weigh_tokens(group));
-    INC_TRY(inc_moments_add(&group->inputs[part], pool, name, &pairs));
-    pairs.left = inc_stream_rows(&sequence->dense_stream, group->readers->rows, &pairs.left_stride, &pairs.n);
-    INC_TRY(inc_moments_add(&group->cross[part], pool, name, &pairs));
+    const float *was = inc_stream_rows(&sequence->dense_stream, group->readers->rows, &was_stride, &n);
+    INC_TRY(inc_moments_add(&group->cross[part], pool, name, n, was, was_stride, rows, stride));
     for (size_t i = 0; i < group->n_members; i++) {
         struct member *member = &group->members[i];
         if (!member->has_residual) continue;
         INC_TRY(inc_run_steps(sequence->edited_stream.run, at, member->step));
         INC_TRY(inc_run_steps(sequence->dense_stream.run, at, member->step));
         at = member->step;
-        INC_TRY(add_residual(group, member, part, &pairs));
+        INC_TRY(add_residual(group, member, part, n, rows, stride));
     }
     return INCISE_OK;
-}
-
-/* A norm weighs the tokens of its product, so it is looked through only if no other Linear reads the same rows. */
-static enum incise_status look_through_norm(struct group *group)
-{
-    const struct inc_calibration *calibration = group->sequence->calibration;
-    bool normed = false;
-    size_t most = 0;
-    for (size_t i = 0; i < group->n_members; i++) {
-        struct member *member = &group->members[i];
-        if (!member->has_residual || member->residual.norm == NULL) continue;
-        normed = group->readers->n == 1;
-        member->has_residual = normed;
-    }
-    if (!normed) return INCISE_OK;
-    for (size_t i = 0; i < calibration->n_batches; i++) most = inc_max_size(most, calibration->batches[i].tokens);
-    group->scales = inc_alloc_array(calibration->ctx, most, sizeof *group->scales);
-    group->weights = inc_alloc_array(calibration->ctx, most, sizeof *group->weights);
-    return group->scales != NULL && group->weights != NULL
-               ? INCISE_OK
-               : inc_fail_memory(calibration->ctx, most * sizeof *group->scales, "statistics");
 }
 
 static enum incise_status create_moments(struct group *group)
@@ -263,8 +204,6 @@ static enum incise_status finish_moments(struct group *group)
 
 static void release_group(struct group *group)
 {
-    inc_free(group->sequence->graph->ctx, group->scales);
-    inc_free(group->sequence->graph->ctx, group->weights);
     for (int p = 0; p < PARTS; p++) {
         inc_moments_release(&group->inputs[p]);
         inc_moments_release(&group->cross[p]);
@@ -278,7 +217,6 @@ static void release_group(struct group *group)
 /* Arrays of one item. */
 struct item_memory {
     double *weights, *targets[PARTS], *scratch, *squares, *input_means, *target_means;
-    double *worth; /* NULL: 1 */
 };
 
 /* Cov(t, x) = W Cov(was, x) + Cov(lost, x). */
@@ -327,13 +265,6 @@ static enum incise_status fill_weights(const struct inc_sequence *sequence, uint
     return INCISE_OK;
 }
 
-/* An error of a channel is worth the square of the gain behind it. */
-static void fill_worth(const struct member *member, double *worth)
-{
-    const float *gamma = member->residual.norm->gamma;
-    for (size_t i = 0; i < member->out; i++) worth[i] = gamma != NULL ? (double)gamma[i] * (double)gamma[i] : 1;
-}
-
 static enum incise_status visit(struct group *group, const struct member *member, const struct item_memory *memory,
                                 inc_sequence_fn *fn, void *user)
 {
@@ -343,11 +274,10 @@ static enum incise_status visit(struct group *group, const struct member *member
     INC_TRY(fill_weights(sequence, member->slot, memory->weights));
     for (int p = 0; p < PARTS; p++) {
         fill_targets(group, member, memory, (enum part)p);
-        fits[p] = (struct inc_fit){member->out,          group->width,       memory->weights,
-                                   group->covariance[p], memory->targets[p], memory->worth};
+        fits[p] = (struct inc_fit){member->out, group->width, memory->weights, group->covariance[p],
+                                   memory->targets[p]};
     }
     fill_means(group, member, memory);
-    if (memory->worth != NULL) fill_worth(member, memory->worth);
     const struct inc_sequence_item item = {.target = sequence->target_of[member->slot],
                                            .slot = member->slot,
                                            .name = step->name,
@@ -374,10 +304,6 @@ static enum incise_status visit_member(struct group *group, const struct member 
                                  .target_means = inc_alloc_array(ctx, member->out, sizeof(double))};
     bool complete = memory.weights != NULL && memory.scratch != NULL && memory.squares != NULL &&
                     memory.input_means != NULL && memory.target_means != NULL;
-    if (group->scales != NULL) {
-        memory.worth = inc_alloc_array(ctx, member->out, sizeof *memory.worth);
-        complete = complete && memory.worth != NULL;
-    }
     for (int p = 0; p < PARTS; p++) {
         memory.targets[p] = inc_alloc_array(ctx, member->out, row_bytes);
         complete = complete && memory.targets[p] != NULL;
@@ -390,7 +316,6 @@ static enum incise_status visit_member(struct group *group, const struct member 
     inc_free(ctx, memory.squares);
     inc_free(ctx, memory.input_means);
     inc_free(ctx, memory.target_means);
-    inc_free(ctx, memory.worth);
     return status;
 }
 
@@ -409,9 +334,8 @@ static enum incise_status find_members(struct group *group)
             .step = step,
             .slot = slot,
             .out = plan->steps[step].width,
-        };
-        struct member *member = &group->members[group->n_members - 1];
-        member->has_residual = sequence->goal == INC_GOAL_RESIDUAL && inc_residual_find(plan, step, &member->residual);
+            .has_residual = sequence->goal == INC_GOAL_RESIDUAL && plan->steps[step].n_in > 1 &&
+                            plan->steps[step].u.linear.act == INC_ACT_NONE};
     }
     return INCISE_OK;
 }
@@ -419,7 +343,6 @@ static enum incise_status find_members(struct group *group)
 static enum incise_status run_group(struct group *group, inc_sequence_fn *fn, void *user)
 {
     struct inc_sequence *sequence = group->sequence;
-    INC_TRY(look_through_norm(group));
     INC_TRY(create_moments(group));
     INC_TRY(inc_stream_advance(&sequence->edited_stream, group->readers->step));
     if (sequence->goal != INC_GOAL_OWN) INC_TRY(inc_stream_advance(&sequence->dense_stream, group->readers->step));

@@ -38,7 +38,7 @@ static void make_problem(struct problem *problem, uint64_t *seed)
                 problem->targets[r * IN + j] += problem->weights[r * IN + k] * problem->inputs[k * IN + j];
             problem->targets[r * IN + j] += 0.1 * (double)test_random_float(seed, -1, 1);
         }
-    problem->fit = (struct inc_fit){OUT, IN, problem->weights, problem->inputs, problem->targets, NULL};
+    problem->fit = (struct inc_fit){OUT, IN, problem->weights, problem->inputs, problem->targets};
     problem->lambda = inc_fit_ridge(&problem->fit, 0.02);
 }
 
@@ -128,7 +128,7 @@ static void long_traces_agree_with_refits(void **state)
     inc_linalg_multiply_transposed(D, D, D, 1.0 / D, x, D, x, D, c, D);
     for (size_t i = 0; i < R * D; i++) w[i] = (double)test_random_float(&seed, -1, 1);
     inc_linalg_multiply(R, D, D, 1, w, D, c, D, t, D);
-    struct inc_fit fit = {R, D, w, c, t, NULL};
+    struct inc_fit fit = {R, D, w, c, t};
     double lambda = inc_fit_ridge(&fit, 0.01), loss, whole;
     for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
         struct inc_blocks blocks = inc_blocks_of(R, D, R, widths[i]);
@@ -229,7 +229,7 @@ static void a_zero_covariance_is_survived(void **state)
     struct problem problem = {.weights = {0}};
     double v[OUT * IN], inverse[IN * IN];
     struct inc_removal removals[OUT * IN];
-    problem.fit = (struct inc_fit){OUT, IN, problem.weights, problem.inputs, problem.targets, NULL};
+    problem.fit = (struct inc_fit){OUT, IN, problem.weights, problem.inputs, problem.targets};
     for (size_t i = 0; i < OUT * IN; i++) problem.weights[i] = (double)(i % 13) - 6;
     double lambda = inc_fit_ridge(&problem.fit, 0.01);
     struct inc_blocks blocks = inc_blocks_of(OUT, IN, 2, 2);
