@@ -4,18 +4,13 @@
 #ifndef INC_KERNELS_GEMM_GROUP_STRIPS_H
 #define INC_KERNELS_GEMM_GROUP_STRIPS_H
 
-/* Rows whose A and C stay in L2, and in the TLB, while all strips pass over them; a strip stays in L1 meanwhile. */
-static size_t slab_rows(size_t lda)
-{
-    const size_t tiles_that_fit = (size_t)(32 << 10) / (MR * lda);
-    return MR * inc_max_size(tiles_that_fit, 1);
-}
+#include "kernels/gemm/gemm_slab.h"
 
 static void run_strips(tile_fn *const *tiles, struct strip_job *job, size_t m, size_t n,
                        const struct inc_gemm_group_strip *strips, const uint8_t *a, const float *a_scale,
                        const float *bias, float *c)
 {
-    const size_t slab = slab_rows(job->lda);
+    const size_t slab = inc_slab_rows(MR, job->lda);
     for (size_t top = 0; top < m; top += slab) {
         const size_t height = inc_min_size(slab, m - top), n_tiles = (height + MR - 1) / MR;
         for (size_t first = 0; first < n; first += NR) {
