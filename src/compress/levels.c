@@ -80,13 +80,6 @@ static enum incise_status add_levels(struct inc_levels *levels, struct inc_pool 
 
 /* ---- contents -------------------------------------------------------------------------------------------------- */
 
-static const struct inc_step *linear_of(const struct inc_plan *plan, uint32_t slot)
-{
-    for (size_t i = 0; i < plan->n_steps; i++)
-        if (plan->steps[i].op == INC_OP_LINEAR && plan->steps[i].u.linear.slot == slot) return &plan->steps[i];
-    return NULL;
-}
-
 /* Step of the table called by its number; n_steps if there are not so many. */
 static size_t table_step(const struct inc_plan *plan, size_t number)
 {
@@ -127,7 +120,7 @@ enum incise_status inc_levels_set(struct inc_levels *levels, struct inc_program 
                                           table_of(from, unit->table)));
     for (size_t i = 0; i < unit->n; i++) {
         const struct inc_slot slot = content_of(from, unit->slots[i]);
-        const struct inc_step *linear = linear_of(&from->program->plan, unit->slots[i]);
+        const struct inc_step *linear = inc_plan_linear_of(&from->program->plan, unit->slots[i]);
         INC_TRY(inc_program_replace_slot(program, unit->slots[i], &slot));
         inc_program_replace_bias(program, unit->slots[i], linear != NULL ? linear->u.linear.bias : NULL);
     }

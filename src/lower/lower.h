@@ -104,5 +104,7 @@ enum incise_status inc_plan_create(struct inc_lowering *lowering, const struct i
                                    enum inc_integer_mode mode, bool replaceable, struct inc_plan *plan)
     __attribute__((warn_unused_result));
 void inc_plan_release(const struct inc_ctx *ctx, struct inc_plan *plan);
+/* The one Linear that multiplies with a slot; NULL if there is none. */
+struct inc_step *inc_plan_linear_of(const struct inc_plan *plan, uint32_t slot);
 
 #endif

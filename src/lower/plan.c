@@ -231,3 +231,10 @@ void inc_plan_release(const struct inc_ctx *ctx, struct inc_plan *plan)
     inc_free(ctx, plan->cut_buffers);
     memset(plan, 0, sizeof *plan);
 }
+
+struct inc_step *inc_plan_linear_of(const struct inc_plan *plan, uint32_t slot)
+{
+    for (size_t i = 0; i < plan->n_steps; i++)
+        if (plan->steps[i].op == INC_OP_LINEAR && plan->steps[i].u.linear.slot == slot) return &plan->steps[i];
+    return NULL;
+}

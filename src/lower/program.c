@@ -106,19 +106,19 @@ static bool fits(const struct inc_program *program, const struct inc_step *step,
 enum incise_status inc_program_replace_slot(struct inc_program *program, uint32_t index, const struct inc_slot *content)
 {
     struct inc_plan *plan = &program->plan;
+    struct inc_step *step = inc_plan_linear_of(plan, index);
     struct inc_prepared *fresh = NULL;
     struct inc_slot slot = *content;
-    size_t i = 0;
     slot.name = plan->slots[index].name;
-    while (i < plan->n_steps && (plan->steps[i].op != INC_OP_LINEAR || plan->steps[i].u.linear.slot != index)) i++;
-    if (i == plan->n_steps || !fits(program, &plan->steps[i], &slot))
+    if (step == NULL || !fits(program, step, &slot))
         return inc_fail(program->ctx, INCISE_ERROR_USAGE, "layer '%s': the new weights do not fit its slot", slot.name);
     INC_TRY(inc_weight_check(program->lowering.graph, &slot.weight));
-    INC_TRY(program->device->ops->prepare(program->device, &plan->steps[i], &slot, &fresh));
-    program->device->ops->release(program->device, program->prepared[i]);
-    program->prepared[i] = fresh;
+    INC_TRY(program->device->ops->prepare(program->device, step, &slot, &fresh));
+    struct inc_prepared **old = &program->prepared[step - plan->steps];
+    program->device->ops->release(program->device, *old);
+    *old = fresh;
     plan->slots[index] = slot;
-    choose_input(plan, &plan->steps[i]);
+    choose_input(plan, step);
     return INCISE_OK;
 }
 
@@ -134,8 +134,6 @@ enum incise_status inc_program_replace_table(struct inc_program *program, size_t
 
 void inc_program_replace_bias(struct inc_program *program, uint32_t slot, const float *bias)
 {
-    for (size_t i = 0; i < program->plan.n_steps; i++) {
-        struct inc_step *step = &program->plan.steps[i];
-        if (step->op == INC_OP_LINEAR && step->u.linear.slot == slot) step->u.linear.bias = bias;
-    }
+    struct inc_step *step = inc_plan_linear_of(&program->plan, slot);
+    if (step != NULL) step->u.linear.bias = bias;
 }
