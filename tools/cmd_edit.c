@@ -258,16 +258,6 @@ static struct incise_text_list list_of(const struct texts *texts)
     return (struct incise_text_list){(const char *const *)texts->items, texts->lengths, texts->n};
 }
 
-/* Of sixteen texts that calibration reads it holds the last two out; so do we, over the whole file. */
-static enum incise_status keep_held_out(const struct texts *calibration, struct texts *texts)
-{
-    enum incise_status status = INCISE_OK;
-    for (size_t i = 0; i < calibration->n && status == INCISE_OK; i++)
-        if (i / 2 % 8 == 7)
-            status = texts_append(texts, calibration->lines[i], calibration->items[i], calibration->lengths[i]);
-    return status;
-}
-
 static enum incise_status load_validation(const struct edit_options *options, const struct texts *calibration,
                                           struct controlled *controlled, struct incise_quantize_options *quantize)
 {
@@ -276,13 +266,9 @@ static enum incise_status load_validation(const struct edit_options *options, co
     if (options->retrieval != NULL) status = text_pairs_load(options->retrieval, &controlled->pairs);
     if (status == INCISE_OK && options->validate_texts != NULL)
         status = texts_load(options->validate_texts, &controlled->texts);
-    if (status == INCISE_OK && options->retrieval == NULL && options->validate_texts == NULL) {
-        if (calibration->n == 0)
-            return tool_fail(INCISE_ERROR_USAGE, "--require needs texts that decide: --retrieval, --texts or --calibrate");
-        status = keep_held_out(calibration, &controlled->texts);
-        validation->prompt = "document";
-    }
-    if (quantize->calibration.prompt != NULL) validation->prompt = quantize->calibration.prompt;
+    if (options->retrieval == NULL && options->validate_texts == NULL && calibration->n == 0)
+        return tool_fail(INCISE_ERROR_USAGE, "--require needs texts that decide: --retrieval, --texts or --calibrate");
+    validation->prompt = quantize->calibration.prompt;
     validation->texts = list_of(&controlled->texts);
     validation->queries = list_of(&controlled->pairs.queries);
     validation->documents = list_of(&controlled->pairs.documents);

@@ -36,7 +36,8 @@ struct incise_text_list {
 };
 
 /* What accuracy control measures on, each part optional: neither what is calibrated on nor what the model will be
- * judged by. Figures of vectors are those of `texts`, or else of the documents. Query pair_query[i] wants document
+ * judged by. Figures of vectors are those of `texts`, or else of the documents. With neither texts nor pairs those
+ * decide that calibration holds out of its texts, as documents unless `prompt` says otherwise. Query pair_query[i] wants document
  * pair_document[i]; all documents are searched. */
 struct incise_validation {
     struct incise_text_list texts;

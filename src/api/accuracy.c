@@ -25,6 +25,7 @@ struct control {
     const struct incise_quantize_options *options;
     struct incise_embedder *embedder; /* of the one program */
     struct inc_levels levels;
+    struct incise_text_list held_out; /* of the calibration texts, if nothing else decides; arrays are its own */
     const struct incise_text_list *parts[PARTS];
     const char *prompts[PARTS];
     float *base[PARTS], *now[PARTS]; /* vectors of the model as it was, and of a mixture */
@@ -193,10 +194,11 @@ static void tell_move(void *user, size_t unit, unsigned from, unsigned to, const
 {
     struct control *control = user;
     const struct incise_quantize_options *options = control->options;
+    const size_t shown = unit == SIZE_MAX ? control->levels.n_units - 1 : unit;
     char old[64], new[64];
     if (options->decision == NULL) return;
-    inc_levels_describe(&control->levels, unit == SIZE_MAX ? control->levels.n_units - 1 : unit, from, old, sizeof old);
-    inc_levels_describe(&control->levels, unit == SIZE_MAX ? control->levels.n_units - 1 : unit, to, new, sizeof new);
+    inc_levels_describe(&control->levels, shown, from, old, sizeof old);
+    inc_levels_describe(&control->levels, shown, to, new, sizeof new);
     struct incise_decision decision = {.from = old, .to = new};
     if (unit != SIZE_MAX) decision.layer = control->levels.units[unit].name;
     if (verdict != NULL) {
@@ -244,6 +246,25 @@ static enum incise_status embed_base(struct control *control)
     return embed_all(control, control->base);
 }
 
+static enum incise_status take_held_out(struct control *control)
+{
+    const struct incise_calibration *texts = &control->options->calibration;
+    const char **kept = inc_alloc_array(control->ctx, texts->n, sizeof *kept);
+    size_t *lengths = inc_alloc_array(control->ctx, texts->n, sizeof *lengths), n = 0;
+    control->held_out = (struct incise_text_list){kept, lengths, 0};
+    if (kept == NULL || lengths == NULL)
+        return inc_fail_memory(control->ctx, texts->n * sizeof *kept, "texts held out");
+    for (size_t i = 0; i < texts->n; i++) {
+        if (!inc_calibration_holds_out(i)) continue;
+        kept[n] = texts->texts[i];
+        lengths[n++] = texts->lengths[i];
+    }
+    control->held_out.n = n;
+    control->parts[PART_TEXTS] = &control->held_out;
+    if (control->prompts[PART_TEXTS] == NULL) control->prompts[PART_TEXTS] = "document";
+    return INCISE_OK;
+}
+
 /* Texts that lie evenly among those that decide. */
 static void choose_ranked(struct control *control)
 {
@@ -277,6 +298,8 @@ static void close_control(struct control *control)
         inc_free(control->ctx, control->base[p]);
         inc_free(control->ctx, control->now[p]);
     }
+    inc_free(control->ctx, (void *)control->held_out.texts);
+    inc_free(control->ctx, (void *)control->held_out.lengths);
 }
 
 enum incise_status inc_quantize_controlled(struct incise_engine *engine, struct inc_graph **graph, const char *folder,
@@ -290,12 +313,15 @@ enum incise_status inc_quantize_controlled(struct incise_engine *engine, struct 
                               .parts = {&validation->texts, &validation->queries, &validation->documents},
                               .prompts = {validation->prompt, "query", "document"}};
     struct inc_graph *result = NULL;
-    INC_TRY(check_request(&control));
-    enum incise_status status = open_embedder(&control, *graph, folder);
+    enum incise_status status = INCISE_OK;
+    if (validation->texts.n == 0 && validation->n_pairs == 0 && options->calibration.n > 0)
+        status = take_held_out(&control);
+    if (status == INCISE_OK) status = check_request(&control);
+    if (status == INCISE_OK) status = open_embedder(&control, *graph, folder);
     if (status == INCISE_OK) status = embed_base(&control);
     if (status == INCISE_OK)
         status = inc_levels_create(*graph, engine->pool, options, calibration, changes, &control.levels);
-    choose_ranked(&control);
+    if (status == INCISE_OK) choose_ranked(&control);
     if (status == INCISE_OK) status = search(&control);
     if (status == INCISE_OK) status = inc_levels_finish(&control.levels, &result);
     close_control(&control);

@@ -90,10 +90,14 @@ static enum incise_status tokenize(struct inc_calibration *calibration, const ch
 
 /* ---- batches --------------------------------------------------------------------------------------------------- */
 
-/* In pairs, since prompts are given in turn: both kinds of text are held out. */
+bool inc_calibration_holds_out(size_t index)
+{
+    return index / 2 % HELD_OUT_EVERY == HELD_OUT_EVERY - 1;
+}
+
 static bool is_held_out(const struct inc_calibration_text *text)
 {
-    return text->index / 2 % HELD_OUT_EVERY == HELD_OUT_EVERY - 1;
+    return inc_calibration_holds_out(text->index);
 }
 
 static int by_part_and_length(const void *a, const void *b)

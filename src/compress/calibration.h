@@ -34,7 +34,11 @@ struct inc_calibration {
     struct inc_tensor tensors[INC_MAX_TEXT_INPUTS]; /* of the batch that was fed last */
 };
 
-/* Tokenizes for the inputs of `graph`, whose model lies in `folder`. Of sixteen texts the last two are held out.
+/* Whether text `index` of the caller's is kept from fitting: of sixteen the last two. In pairs, since prompts are given
+ * in turn, so that both kinds of text are held out. */
+bool inc_calibration_holds_out(size_t index);
+
+/* Tokenizes for the inputs of `graph`, whose model lies in `folder`.
  * INCISE_ERROR_DATA for texts without any token. The device's pool is `pool`. Nothing of `texts` is kept. */
 enum incise_status inc_calibration_create(const struct inc_graph *graph, struct inc_pool *pool,
                                           struct inc_device *device, const char *folder,
