@@ -22,7 +22,7 @@ void inc_blob_put(struct inc_buffer *buffer, const void *bytes, size_t n)
     pad(buffer);
 }
 
-const void *inc_blob_take(struct inc_blob *blob, size_t *n)
+const void *inc_blob_take(struct inc_blob_reader *blob, size_t *n)
 {
     uint64_t size;
     size_t left = (size_t)(blob->end - blob->at);
@@ -36,7 +36,7 @@ const void *inc_blob_take(struct inc_blob *blob, size_t *n)
     return table;
 }
 
-bool inc_blob_read(struct inc_blob *blob, void *out, size_t n)
+bool inc_blob_read(struct inc_blob_reader *blob, void *out, size_t n)
 {
     size_t size = n;
     const void *table = inc_blob_take(blob, &size);

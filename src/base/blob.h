@@ -7,7 +7,7 @@
 #include "base/buffer.h"
 
 /* What is left to read. */
-struct inc_blob {
+struct inc_blob_reader {
     const unsigned char *at, *end;
 };
 
@@ -15,8 +15,8 @@ struct inc_blob {
 void inc_blob_put(struct inc_buffer *buffer, const void *bytes, size_t n);
 /* The next table, which must have `n` bytes, or any number of them if *n is SIZE_MAX, and then is set; NULL when it is
  * not there or has another size. It lies in the blob, aligned as the blob is (up to 64 bytes). */
-const void *inc_blob_take(struct inc_blob *blob, size_t *n);
+const void *inc_blob_take(struct inc_blob_reader *blob, size_t *n);
 /* A table of the size of `out` is copied to it; false when it is not there. */
-bool inc_blob_read(struct inc_blob *blob, void *out, size_t n);
+bool inc_blob_read(struct inc_blob_reader *blob, void *out, size_t n);
 
 #endif

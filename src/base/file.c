@@ -159,18 +159,28 @@ static enum incise_status hash_reader(const struct inc_reader *reader, XXH3_stat
     return status;
 }
 
+static void print_hash(XXH128_hash_t hash, char hex[INC_HASH_HEX])
+{
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, hash);
+    for (size_t i = 0; i < sizeof canonical.digest; i++) snprintf(hex + 2 * i, 3, "%02x", canonical.digest[i]);
+}
+
+void inc_hash(const void *bytes, size_t n, char hex[INC_HASH_HEX])
+{
+    print_hash(XXH3_128bits(bytes, n), hex);
+}
+
 enum incise_status inc_file_hash(const struct inc_ctx *ctx, const char *path, char hex[INC_HASH_HEX])
 {
     struct inc_reader reader;
-    XXH128_canonical_t canonical;
     INC_TRY(inc_reader_open(ctx, path, &reader));
     XXH3_state_t *state = XXH3_createState();
     enum incise_status status = state == NULL ? inc_fail_memory(ctx, INC_HASH_HEX, path) : INCISE_OK;
     if (status == INCISE_OK) {
         XXH3_128bits_reset(state);
         status = hash_reader(&reader, state);
-        XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state));
-        for (size_t i = 0; i < sizeof canonical.digest; i++) snprintf(hex + 2 * i, 3, "%02x", canonical.digest[i]);
+        print_hash(XXH3_128bits_digest(state), hex);
     }
     XXH3_freeState(state);
     inc_reader_close(&reader);

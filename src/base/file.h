@@ -41,7 +41,8 @@ enum incise_status inc_reader_read(const struct inc_reader *reader, uint64_t off
     __attribute__((warn_unused_result));
 void inc_reader_close(struct inc_reader *reader);
 
-/* XXH3-128 of the bytes of regular file `path`, in hex as xxhsum prints it. */
+/* XXH3-128 of bytes, or of those of regular file `path`, in hex as xxhsum prints it. */
+void inc_hash(const void *bytes, size_t n, char hex[INC_HASH_HEX]);
 enum incise_status inc_file_hash(const struct inc_ctx *ctx, const char *path, char hex[INC_HASH_HEX])
     __attribute__((warn_unused_result));
 
@@ -88,5 +89,12 @@ enum incise_status inc_output_copy(struct inc_output *out, const char *folder, c
 enum incise_status inc_output_commit(struct inc_output *out) __attribute__((warn_unused_result));
 /* Removes the temporary folder if not committed; releases everything. Always call it at the end. */
 void inc_output_discard(struct inc_output *out);
+
+/* Writes file `path`, complete or not at all, in place of one that is there. */
+enum incise_status inc_file_replace(const struct inc_ctx *ctx, const char *path, const void *bytes, size_t n)
+    __attribute__((warn_unused_result));
+/* Whether that could be done, before the work that is to be kept: what will stand in its way is reported. */
+enum incise_status inc_file_check_place(const struct inc_ctx *ctx, const char *path)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -209,6 +209,16 @@ void inc_output_abandon(struct inc_output_file *file)
     file->path = NULL;
 }
 
+static enum incise_status write_file(struct inc_output *out, const char *name, const void *bytes, size_t n)
+{
+    struct inc_output_file file;
+    INC_TRY(inc_output_open(out, name, &file));
+    enum incise_status status = inc_output_write(&file, bytes, n);
+    if (status == INCISE_OK) return inc_output_close(&file);
+    inc_output_abandon(&file);
+    return status;
+}
+
 enum incise_status inc_output_copy(struct inc_output *out, const char *folder, const char *name, bool *copied)
 {
     const struct inc_ctx *ctx = out->ctx;
@@ -221,18 +231,10 @@ enum incise_status inc_output_copy(struct inc_output *out, const char *folder, c
         return INCISE_OK;
     }
     struct inc_file file = {0};
-    struct inc_output_file target;
     enum incise_status status = inc_file_read(ctx, source, SIZE_MAX, &file);
     inc_free(ctx, source);
     if (status != INCISE_OK) return status;
-    status = inc_output_open(out, name, &target);
-    if (status == INCISE_OK) {
-        status = inc_output_write(&target, file.data, file.size);
-        if (status == INCISE_OK)
-            status = inc_output_close(&target);
-        else
-            inc_output_abandon(&target);
-    }
+    status = write_file(out, name, file.data, file.size);
     inc_file_release(ctx, &file);
     if (status == INCISE_OK && copied != NULL) *copied = true;
     return status;
@@ -297,4 +299,48 @@ void inc_output_discard(struct inc_output *out)
     inc_free(out->ctx, out->temp);
     inc_free(out->ctx, out->path);
     out->temp = out->path = NULL;
+}
+
+/* ---- single files ---------------------------------------------------------------------------------------------- */
+
+/* A folder beside `path`, in which the file is made. */
+static enum incise_status begin_beside(const struct inc_ctx *ctx, const char *path, struct inc_output *out)
+{
+    *out = (struct inc_output){.ctx = ctx, .path = join(ctx, path, "", "")};
+    enum incise_status status = out->path == NULL ? INCISE_ERROR_MEMORY : make_temporary(out);
+    if (status != INCISE_OK) inc_output_discard(out);
+    return status;
+}
+
+static enum incise_status move_out(struct inc_output *out, const char *name)
+{
+    char *made = join(out->ctx, out->temp, "/", name), *parent = parent_of(out->ctx, out->path);
+    enum incise_status status = made == NULL || parent == NULL ? INCISE_ERROR_MEMORY : INCISE_OK;
+    if (status == INCISE_OK && rename(made, out->path) != 0)
+        status = inc_fail(out->ctx, errno_status(), "%s: %s", out->path, strerror(errno));
+    if (status == INCISE_OK) status = sync_folder(out->ctx, parent);
+    inc_free(out->ctx, made);
+    inc_free(out->ctx, parent);
+    return status;
+}
+
+enum incise_status inc_file_replace(const struct inc_ctx *ctx, const char *path, const void *bytes, size_t n)
+{
+    struct inc_output out;
+    INC_TRY(begin_beside(ctx, path, &out));
+    enum incise_status status = write_file(&out, "file", bytes, n);
+    if (status == INCISE_OK) status = move_out(&out, "file");
+    inc_output_discard(&out);
+    return status;
+}
+
+enum incise_status inc_file_check_place(const struct inc_ctx *ctx, const char *path)
+{
+    struct inc_output out;
+    struct stat info;
+    if (lstat(path, &info) == 0 && !S_ISREG(info.st_mode))
+        return inc_fail(ctx, INCISE_ERROR_CREATE, "%s: is no file, so it is not replaced", path);
+    INC_TRY(begin_beside(ctx, path, &out));
+    inc_output_discard(&out);
+    return INCISE_OK;
 }

@@ -82,7 +82,7 @@ static void check_token(void *user, const char *text, size_t n, int32_t index)
     check->sound = check->sound && inc_utf8_check(text, n) == n;
 }
 
-enum incise_status inc_added_restore(struct inc_tokenizer *tokenizer, struct inc_blob *blob)
+enum incise_status inc_added_restore(struct inc_tokenizer *tokenizer, struct inc_blob_reader *blob)
 {
     struct inc_added_set *sets[] = {&tokenizer->raw, &tokenizer->normalized};
     for (int i = 0; i < 2; i++) {

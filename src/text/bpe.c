@@ -217,7 +217,7 @@ static void save(const void *model, struct inc_buffer *cache)
     inc_blob_put(cache, bpe->pairs, sizeof *bpe->pairs << bpe->bits);
 }
 
-static enum incise_status restore(struct inc_bpe *bpe, struct inc_blob *blob)
+static enum incise_status restore(struct inc_bpe *bpe, struct inc_blob_reader *blob)
 {
     struct bpe_head head;
     INC_TRY(inc_pieces_restore(&bpe->pieces, bpe->ctx, blob));

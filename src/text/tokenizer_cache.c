@@ -75,7 +75,7 @@ static bool fits(const struct inc_file *file, const struct inc_cache_key *key)
 enum incise_status inc_cache_read(const struct inc_ctx *ctx, const char *label, struct inc_file *file,
                                   const struct inc_cache_key *key, struct inc_tokenizer **tokenizer)
 {
-    struct inc_blob blob = {file->data + sizeof(struct cache_header), file->data + file->size};
+    struct inc_blob_reader blob = {file->data + sizeof(struct cache_header), file->data + file->size};
     struct inc_model_source source = {.blob = &blob};
     struct inc_buffer rest = {0};
     struct inc_ctx *own = NULL;

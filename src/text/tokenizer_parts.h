@@ -43,7 +43,7 @@ struct inc_model_source {
     const struct inc_json *json;
     json_t *section;
     struct inc_json_span vocab, merges, added_tokens;
-    struct inc_blob *blob; /* of a cache: the tables of the model and of the added tokens; there are no spans then */
+    struct inc_blob_reader *blob; /* of a cache: the tables of the model and of the added tokens; there are no spans then */
     bool byte_level; /* words are bytes that the vocabulary writes as characters (byte_level.h) */
 };
 
@@ -148,7 +148,7 @@ enum incise_status inc_added_add(struct inc_tokenizer *tokenizer, const char *la
     __attribute__((warn_unused_result));
 /* Both sets to a cache, and from one, whose memory must stay: INCISE_ERROR_DATA, not reported, when it is not sound. */
 void inc_added_save(const struct inc_tokenizer *tokenizer, struct inc_buffer *cache);
-enum incise_status inc_added_restore(struct inc_tokenizer *tokenizer, struct inc_blob *blob)
+enum incise_status inc_added_restore(struct inc_tokenizer *tokenizer, struct inc_blob_reader *blob)
     __attribute__((warn_unused_result));
 /* Appends special tokens to the prefix or the suffix. */
 enum incise_status inc_special_add(struct inc_tokenizer *tokenizer, bool suffix, int32_t id)

@@ -139,7 +139,7 @@ static void save(const void *model, struct inc_buffer *cache)
     inc_blob_put(cache, unigram->scores, unigram->n_scores * sizeof *unigram->scores);
 }
 
-static enum incise_status restore(struct inc_unigram *unigram, struct inc_blob *blob)
+static enum incise_status restore(struct inc_unigram *unigram, struct inc_blob_reader *blob)
 {
     size_t size = SIZE_MAX;
     INC_TRY(inc_pieces_restore(&unigram->pieces, unigram->ctx, blob));

@@ -47,7 +47,7 @@ static void save(const void *model, struct inc_buffer *cache)
     inc_pieces_save(&wordpiece->continuing, cache);
 }
 
-static enum incise_status restore(struct inc_wordpiece *wordpiece, struct inc_blob *blob)
+static enum incise_status restore(struct inc_wordpiece *wordpiece, struct inc_blob_reader *blob)
 {
     const struct inc_ctx *ctx = wordpiece->ctx;
     inc_pieces_fini(&wordpiece->initial);
