@@ -134,6 +134,9 @@ static const struct tool_option prune_table[] = {
            "with --calibrate, else none)"),
     OPTION("allocate", 0, TOOL_TEXT, prune.allocate, "uniform|global|FILE",
            "the share of each weight: the same, where it costs least, or by lines layer<TAB>share (default: uniform)"),
+    OPTION("traces", 0, TOOL_TEXT, prune.traces, "FILE",
+           "removal orders of wanda or obs in the model as it is: kept in FILE by the first run, read by others of "
+           "other sparsity, which then only fit what stays"),
     CALIBRATION_OPTIONS(prune.calibration),
     OPTION("norm", 0, TOOL_TEXT, prune.norm, "l1|l2", "score of a block for magnitude (default: l1)"),
     OPTION("select", 0, TOOL_TEXT, prune.select, "REGEX",

@@ -80,6 +80,10 @@ struct incise_prune_options {
     const char *allocate; /* "uniform" (default): that share of each weight; "global": of all of them together, where it
                            * costs least by the method's own losses (needs calibration); else a file of lines
                            * layer<TAB>share for layers that lose another share */
+    const char *traces;   /* file of the whole removal orders of wanda or obs in the model as it is, from which blocks
+                           * are then chosen, whatever the sparsity: read if it exists and was made from the same
+                           * model, texts, layers, pattern and method (INCISE_ERROR_DATA if not), else written. NULL:
+                           * blocks are chosen in the model as it has become so far */
     const char *select;   /* POSIX extended regex, searched in the layer's or its weight's name; NULL: every MatMul */
     const char *ignore;   /* layers that match are left alone; NULL: none */
     struct incise_calibration calibration; /* wanda, obs and refit need it */

@@ -13,12 +13,12 @@
 /* ---- by loss --------------------------------------------------------------------------------------------------- */
 
 /* How many blocks cost at most `limit` per element. */
-static size_t count_within(const struct inc_loss_curve *curve, double limit, double most)
+static size_t count_within(const struct inc_trace *trace, double limit, double most)
 {
-    size_t low = 0, high = (size_t)floor(most * (double)curve->n);
+    size_t low = 0, high = (size_t)floor(most * (double)trace->n);
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (curve->loss[middle] <= limit * curve->elements)
+        if (trace->removals[middle].loss <= limit * trace->elements)
             low = middle + 1;
         else
             high = middle;
@@ -26,29 +26,31 @@ static size_t count_within(const struct inc_loss_curve *curve, double limit, dou
     return low;
 }
 
-static double elements_within(const struct inc_loss_curve *curves, size_t n, double limit, double most)
+static double elements_within(const struct inc_trace *traces, size_t n, double limit, double most)
 {
     double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += curves[i].elements * (double)count_within(&curves[i], limit, most);
+    for (size_t i = 0; i < n; i++) sum += traces[i].elements * (double)count_within(&traces[i], limit, most);
     return sum;
 }
 
-void inc_allocate_by_loss(const struct inc_loss_curve *curves, size_t n, double share, double most, double *shares)
+void inc_allocate_by_loss(const struct inc_trace *traces, size_t n, double share, double most, double *shares)
 {
     double all = 0, low = 0, high = 0;
     for (size_t i = 0; i < n; i++) {
-        all += curves[i].elements * (double)curves[i].n;
-        for (size_t k = 0; k < curves[i].n; k++)
-            if (isfinite(curves[i].loss[k])) high = fmax(high, curves[i].loss[k] / curves[i].elements);
+        all += traces[i].elements * (double)traces[i].n;
+        for (size_t k = 0; k < traces[i].n; k++) {
+            double loss = traces[i].removals[k].loss / traces[i].elements;
+            if (isfinite(loss)) high = fmax(high, loss);
+        }
     }
     for (int i = 0; i < 200; i++) { /* halves the limit's range until doubles have no number between */
         double middle = low + (high - low) / 2;
-        if (elements_within(curves, n, middle, most) < share * all)
+        if (elements_within(traces, n, middle, most) < share * all)
             low = middle;
         else
             high = middle;
     }
-    for (size_t i = 0; i < n; i++) shares[i] = (double)count_within(&curves[i], high, most) / (double)curves[i].n;
+    for (size_t i = 0; i < n; i++) shares[i] = (double)count_within(&traces[i], high, most) / (double)traces[i].n;
 }
 
 /* ---- from a file ----------------------------------------------------------------------------------------------- */

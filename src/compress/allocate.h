@@ -4,18 +4,11 @@
 #define INC_COMPRESS_ALLOCATE_H
 
 #include "compress/targets.h"
-
-/* One weight's blocks in the order in which they go: the first k of them cost loss[0] + ... + loss[k - 1], relative to
- * what its product is worth. */
-struct inc_loss_curve {
-    const double *loss; /* n, rising */
-    size_t n;
-    double elements; /* of one block */
-};
+#include "compress/traces.h"
 
 /* One limit for all weights: what costs no more per element goes, so that `share` of all elements does. No weight loses
  * more than `most` of its blocks. */
-void inc_allocate_by_loss(const struct inc_loss_curve *curves, size_t n, double share, double most, double *shares);
+void inc_allocate_by_loss(const struct inc_trace *traces, size_t n, double share, double most, double *shares);
 
 /* Lines of "layer<TAB>share" in `path`; layers that are not listed keep theirs. INCISE_ERROR_DATA names a line that is
  * none, INCISE_ERROR_USAGE a layer that is no target. */

@@ -85,6 +85,10 @@ static enum incise_status choose(struct piece *piece)
 {
     const struct inc_prune_request *request = piece->pruning->request;
     size_t n = piece->blocks.n;
+    if (request->traces != NULL) {
+        inc_removals_choose(piece->pruning->traces.items[piece->item->target].removals, piece->n_chosen, piece->chosen);
+        return INCISE_OK;
+    }
     if (request->method == INC_PRUNE_MAGNITUDE && !request->channels)
         return inc_choose_lowest(piece->ctx, piece->scores.scores, n, piece->pruning->shares[piece->item->target],
                                  piece->chosen);
@@ -216,10 +220,18 @@ static enum incise_status prune_piece(struct piece *piece, struct inc_sequence *
     return inc_sequence_store(sequence, piece->item, piece->weights, fitted ? piece->bias : NULL);
 }
 
+/* Of channels a block is a whole column: one strip. */
 static struct inc_blocks blocks_of(const struct inc_prune_request *request, const struct inc_sequence_item *item)
 {
     size_t out = item->whole.out, in = item->whole.in;
     return inc_blocks_of(out, in, request->channels ? out : (size_t)request->height, (size_t)request->width);
+}
+
+static void show_progress(struct inc_pruning *pruning, const char *layer)
+{
+    const struct inc_prune_request *request = pruning->request;
+    pruning->n_done++;
+    if (request->progress != NULL) request->progress(request->progress_user, pruning->n_done, pruning->n_steps, layer);
 }
 
 static enum incise_status prune_item(void *user, struct inc_sequence *sequence, const struct inc_sequence_item *item)
@@ -245,15 +257,11 @@ static enum incise_status prune_item(void *user, struct inc_sequence *sequence, 
         inc_free(ctx, piece.chosen);
     inc_free(ctx, piece.weights);
     inc_free(ctx, piece.bias);
-    pruning->n_done++;
-    if (status == INCISE_OK && request->progress != NULL)
-        request->progress(request->progress_user, pruning->n_done, pruning->targets->n, item->name);
+    if (status == INCISE_OK) show_progress(pruning, item->name);
     return status;
 }
 
-/* ---- shares ---------------------------------------------------------------------------------------------------- */
-
-#define SPREAD 0.2 /* no weight loses more than this above the common share */
+/* ---- removal orders of the model as it is ---------------------------------------------------------------------- */
 
 /* What the method's losses are relative to: the same sum over the whole weight, or, for OBS, tr(W Cov(x) W^T). */
 static double worth_of(const struct piece *piece)
@@ -267,32 +275,20 @@ static double worth_of(const struct piece *piece)
     return sum;
 }
 
-static enum incise_status note_curve(struct piece *piece)
-{
-    struct inc_pruning *pruning = piece->pruning;
-    size_t n = piece->blocks.n, index = piece->item->target;
-    struct inc_removal *removals = inc_alloc_array(piece->ctx, n, sizeof *removals);
-    double *losses = inc_alloc_array(piece->ctx, n, sizeof *losses);
-    pruning->losses[index] = losses;
-    enum incise_status status = removals != NULL && losses != NULL
-                                    ? score(piece)
-                                    : inc_fail_memory(piece->ctx, n * sizeof *removals, "a removal order");
-    if (status == INCISE_OK) status = order_blocks(piece, removals);
-    double worth = status == INCISE_OK ? worth_of(piece) : 0;
-    for (size_t i = 0; i < n && status == INCISE_OK; i++) losses[i] = worth > 0 ? removals[i].loss / worth : 0;
-    pruning->curves[index] = (struct inc_loss_curve){losses, n, (double)elements(piece) / (double)n};
-    inc_free(piece->ctx, removals);
-    return status;
-}
-
-static enum incise_status curve_item(void *user, struct inc_sequence *sequence, const struct inc_sequence_item *item)
+static enum incise_status trace_item(void *user, struct inc_sequence *sequence, const struct inc_sequence_item *item)
 {
     struct inc_pruning *pruning = user;
     struct piece piece = {.pruning = pruning, .ctx = pruning->graph->ctx, .item = item};
+    struct inc_removal *removals = pruning->traces.items[item->target].removals;
     (void)sequence; /* nothing is stored: the model stays as it is */
     piece.blocks = blocks_of(pruning->request, item);
-    enum incise_status status = note_curve(&piece);
+    enum incise_status status = score(&piece);
+    if (status == INCISE_OK) status = order_blocks(&piece, removals);
+    double worth = status == INCISE_OK ? worth_of(&piece) : 0;
+    for (size_t i = 0; i < piece.blocks.n && status == INCISE_OK; i++)
+        removals[i].loss = worth > 0 ? removals[i].loss / worth : 0;
     inc_scores_release(piece.ctx, &piece.scores);
+    if (status == INCISE_OK) show_progress(pruning, item->name);
     return status;
 }
 
@@ -306,25 +302,50 @@ static enum incise_status walk(struct inc_pruning *pruning, struct inc_calibrati
     return status;
 }
 
-/* Works out the shares from the losses that the method sees in the model as it is. */
-static enum incise_status allocate(struct inc_pruning *pruning, struct inc_calibration *calibration)
+static enum incise_status trace_model(struct inc_pruning *pruning, struct inc_calibration *calibration)
 {
-    const struct inc_ctx *ctx = pruning->graph->ctx;
-    size_t n = pruning->targets->n;
-    double share = pruning->request->sparsity;
-    pruning->curves = inc_alloc_zero(ctx, n, sizeof *pruning->curves);
-    pruning->losses = inc_alloc_zero(ctx, n, sizeof *pruning->losses);
-    enum incise_status status = pruning->curves != NULL && pruning->losses != NULL
-                                    ? walk(pruning, calibration, INC_GOAL_OWN, curve_item)
-                                    : inc_fail_memory(ctx, n * sizeof *pruning->curves, "the list of weights");
-    if (status == INCISE_OK)
-        inc_allocate_by_loss(pruning->curves, n, share, fmin(share + SPREAD, 0.95), pruning->shares);
-    for (size_t i = 0; pruning->losses != NULL && i < n; i++) inc_free(ctx, pruning->losses[i]);
-    inc_free(ctx, pruning->losses);
-    inc_free(ctx, pruning->curves);
-    pruning->losses = NULL;
-    pruning->curves = NULL;
-    return status;
+    pruning->n_steps += pruning->targets->n;
+    return walk(pruning, calibration, INC_GOAL_OWN, trace_item);
+}
+
+/* From the file, if there is one; else they are worked out, and written to it. */
+static enum incise_status keep_traces(struct inc_pruning *pruning, struct inc_calibration *calibration)
+{
+    const struct inc_prune_request *request = pruning->request;
+    struct inc_origin origin;
+    uint64_t size;
+    INC_TRY(inc_origin_of(pruning->graph, calibration, &origin));
+    if (request->channels)
+        inc_origin_add(&origin, "pattern", "channel");
+    else
+        inc_origin_add(&origin, "pattern", "block:%lldx%lld", (long long)request->height, (long long)request->width);
+    inc_origin_add(&origin, "method", "%s", request->method == INC_PRUNE_OBS ? "obs" : "wanda");
+    inc_origin_add(&origin, "layers", "%zu", pruning->targets->n);
+    if (inc_file_size(request->traces, &size))
+        return inc_traces_load(&pruning->traces, pruning->targets, &origin, request->traces);
+    INC_TRY(inc_file_check_place(pruning->graph->ctx, request->traces));
+    INC_TRY(trace_model(pruning, calibration));
+    return inc_traces_save(&pruning->traces, pruning->targets, &origin, request->traces);
+}
+
+#define SPREAD 0.2 /* no weight loses more than this above the common share */
+
+static enum incise_status find_traces(struct inc_pruning *pruning, struct inc_calibration *calibration)
+{
+    const struct inc_prune_request *request = pruning->request;
+    bool global = strcmp(request->allocate, "global") == 0;
+    double share = request->sparsity;
+    if (!global && request->traces == NULL) return INCISE_OK;
+    INC_TRY(inc_traces_create(pruning->targets, request->channels ? 0 : (size_t)request->height, (size_t)request->width,
+                              &pruning->traces));
+    if (request->traces != NULL)
+        INC_TRY(keep_traces(pruning, calibration));
+    else
+        INC_TRY(trace_model(pruning, calibration));
+    if (global)
+        inc_allocate_by_loss(pruning->traces.items, pruning->traces.n, share, fmin(share + SPREAD, 0.95),
+                             pruning->shares);
+    return INCISE_OK;
 }
 
 /* ---- the whole graph ------------------------------------------------------------------------------------------- */
@@ -333,8 +354,11 @@ static enum incise_status prune_targets(struct inc_pruning *pruning, struct inc_
 {
     static const enum inc_goal goals[] = {
         [INC_REFIT_NONE] = INC_GOAL_OWN, [INC_REFIT_DENSE] = INC_GOAL_DENSE, [INC_REFIT_RESIDUAL] = INC_GOAL_RESIDUAL};
-    if (strcmp(pruning->request->allocate, "global") == 0) INC_TRY(allocate(pruning, calibration));
-    return walk(pruning, calibration, goals[pruning->request->refit], prune_item);
+    pruning->n_steps = pruning->targets->n;
+    enum incise_status status = find_traces(pruning, calibration);
+    if (status == INCISE_OK) status = walk(pruning, calibration, goals[pruning->request->refit], prune_item);
+    inc_traces_release(&pruning->traces);
+    return status;
 }
 
 /* Prunes the outer matrices as they are, columns set to zero; then the channels go out of the graph. */

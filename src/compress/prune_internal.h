@@ -10,6 +10,7 @@
 #include "compress/score.h"
 #include "compress/sequence.h"
 #include "compress/targets.h"
+#include "compress/traces.h"
 
 enum inc_prune_method { INC_PRUNE_MAGNITUDE, INC_PRUNE_RANDOM, INC_PRUNE_WANDA, INC_PRUNE_OBS };
 enum inc_prune_refit { INC_REFIT_NONE, INC_REFIT_DENSE, INC_REFIT_RESIDUAL };
@@ -23,6 +24,7 @@ struct inc_prune_request {
     int64_t height, width; /* of a block, as asked */
     double sparsity;
     const char *allocate; /* "uniform", "global" or a file */
+    const char *traces;   /* file; NULL: none */
     uint64_t seed;
     incise_progress_fn *progress;
     void *progress_user;
@@ -36,10 +38,9 @@ struct inc_pruning {
     const struct inc_targets *targets;
     double *shares; /* per target: what to remove of it */
     struct incise_changes *changes;
-    bool **removed;                /* channels: per target, which are gone; NULL before its turn */
-    struct inc_loss_curve *curves; /* per target, while the shares are worked out; then NULL */
-    double **losses;               /* behind the curves */
-    size_t n_done;
+    bool **removed;           /* channels: per target, which are gone; NULL before its turn */
+    struct inc_traces traces; /* of the model as it was; no items if nothing asks for them */
+    size_t n_done, n_steps;   /* for progress */
 };
 
 /* Checks the options. `calibrated`: whether there are texts. */

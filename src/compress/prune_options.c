@@ -49,10 +49,12 @@ static enum incise_status parse_word(const struct inc_ctx *ctx, const char *what
 static enum incise_status check_calibrated(const struct inc_ctx *ctx, const struct inc_prune_request *request)
 {
     bool needs = strcmp(request->allocate, "global") == 0 || request->method == INC_PRUNE_WANDA ||
-                 request->method == INC_PRUNE_OBS || request->refit != INC_REFIT_NONE || request->channels;
+                 request->method == INC_PRUNE_OBS || request->refit != INC_REFIT_NONE || request->channels ||
+                 request->traces != NULL;
     if (!needs) return INCISE_OK;
     return inc_fail(ctx, INCISE_ERROR_USAGE,
-                    "wanda, obs, channel, refit and allocate global look at activations: give texts to calibrate on");
+                    "wanda, obs, channel, refit, traces and allocate global look at activations: give texts to "
+                    "calibrate on");
 }
 
 enum incise_status inc_prune_parse(const struct inc_ctx *ctx, const struct incise_prune_options *options,
@@ -66,6 +68,7 @@ enum incise_status inc_prune_parse(const struct inc_ctx *ctx, const struct incis
     int index;
     *request = (struct inc_prune_request){.sparsity = options->sparsity,
                                           .allocate = options->allocate != NULL ? options->allocate : "uniform",
+                                          .traces = options->traces,
                                           .seed = options->seed,
                                           .progress = options->progress,
                                           .progress_user = options->progress_user};
@@ -78,5 +81,8 @@ enum incise_status inc_prune_parse(const struct inc_ctx *ctx, const struct incis
     request->norm = (enum inc_norm)index;
     if (!(options->sparsity >= 0.0 && options->sparsity < 1.0))
         return inc_fail(ctx, INCISE_ERROR_USAGE, "sparsity %g is not in [0, 1)", options->sparsity);
-    return calibrated ? INCISE_OK : check_calibrated(ctx, request);
+    if (!calibrated) INC_TRY(check_calibrated(ctx, request));
+    if (request->traces != NULL && request->method != INC_PRUNE_WANDA && request->method != INC_PRUNE_OBS)
+        return inc_fail(ctx, INCISE_ERROR_USAGE, "traces are kept of the methods wanda and obs, not of %s", method);
+    return INCISE_OK;
 }

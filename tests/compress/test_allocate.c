@@ -17,41 +17,43 @@ static void the_cheapest_blocks_go(void **state)
     enum { WEIGHTS = 4, MOST = 50 };
     uint64_t seed = test_seed();
     for (int round = 0; round < 50; round++) {
-        double loss[WEIGHTS][MOST], shares[WEIGHTS], all = 0, gone = 0;
+        double shares[WEIGHTS], all = 0, gone = 0;
+        struct inc_removal removals[WEIGHTS][MOST];
         size_t taken[WEIGHTS] = {0};
-        struct inc_loss_curve curves[WEIGHTS];
+        struct inc_trace traces[WEIGHTS];
         double share = 0.05 + 0.8 * (double)test_random_float(&seed, 0, 1), most = fmin(share + 0.2, 0.95);
         for (size_t w = 0; w < WEIGHTS; w++) {
-            curves[w] = (struct inc_loss_curve){loss[w], 20 + test_random_below(&seed, MOST - 20),
-                                                (double)(1 + test_random_below(&seed, 8))};
-            for (size_t k = 0; k < curves[w].n; k++)
-                loss[w][k] = (k > 0 ? loss[w][k - 1] : 0) + (double)test_random_float(&seed, 0, 1) * (double)(w + 1);
-            all += curves[w].elements * (double)curves[w].n;
+            traces[w] = (struct inc_trace){removals[w], 20 + test_random_below(&seed, MOST - 20),
+                                           (double)(1 + test_random_below(&seed, 8))};
+            for (size_t k = 0; k < traces[w].n; k++)
+                removals[w][k].loss = (k > 0 ? removals[w][k - 1].loss : 0) +
+                                      (double)test_random_float(&seed, 0, 1) * (double)(w + 1);
+            all += traces[w].elements * (double)traces[w].n;
         }
-        inc_allocate_by_loss(curves, WEIGHTS, share, most, shares);
+        inc_allocate_by_loss(traces, WEIGHTS, share, most, shares);
         while (gone < share * all) {
             size_t best = WEIGHTS;
             for (size_t w = 0; w < WEIGHTS; w++) {
-                if (taken[w] == (size_t)floor(most * (double)curves[w].n)) continue;
-                double cost = loss[w][taken[w]] / curves[w].elements;
-                if (best == WEIGHTS || cost < loss[best][taken[best]] / curves[best].elements) best = w;
+                if (taken[w] == (size_t)floor(most * (double)traces[w].n)) continue;
+                double cost = removals[w][taken[w]].loss / traces[w].elements;
+                if (best == WEIGHTS || cost < removals[best][taken[best]].loss / traces[best].elements) best = w;
             }
-            gone += curves[best].elements;
+            gone += traces[best].elements;
             taken[best]++;
         }
-        for (size_t w = 0; w < WEIGHTS; w++) assert_int_equal(llround(shares[w] * (double)curves[w].n), taken[w]);
+        for (size_t w = 0; w < WEIGHTS; w++) assert_int_equal(llround(shares[w] * (double)traces[w].n), taken[w]);
     }
 }
 
 static void nothing_and_equal_losses(void **state)
 {
     (void)state;
-    const double equal[] = {1, 1, 1, 1};
-    const struct inc_loss_curve curves[] = {{equal, 4, 1}, {equal, 4, 1}};
+    struct inc_removal equal[] = {{1, 0}, {1, 1}, {1, 2}, {1, 3}};
+    const struct inc_trace traces[] = {{equal, 4, 1}, {equal, 4, 1}};
     double shares[2] = {9, 9};
-    inc_allocate_by_loss(curves, 2, 0, 0.2, shares);
+    inc_allocate_by_loss(traces, 2, 0, 0.2, shares);
     assert_true(shares[0] == 0 && shares[1] == 0);
-    inc_allocate_by_loss(curves, 2, 0.5, 0.75, shares);
+    inc_allocate_by_loss(traces, 2, 0.5, 0.75, shares);
     assert_true(shares[0] == 0.75 && shares[1] == 0.75); /* no more than most, whatever is equal */
 }
 
