@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The commands that write a changed model: convert, prune, quantize. */
+/* The commands that write a changed model, and what they need to know of it: convert, statistics, prune, quantize. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +13,8 @@ struct edit_options {
     struct incise_prune_options prune;
     struct incise_quantize_options quantize;
     struct incise_convert_options convert;
+    struct incise_statistics_options statistics;
+    const char *shard;
     long seed;
     const char *calibrate; /* file of texts */
     long tokens;
@@ -26,6 +28,7 @@ static void edit_defaults(void *block)
     incise_prune_options_init(&options->prune);
     incise_quantize_options_init(&options->quantize);
     incise_convert_options_init(&options->convert);
+    incise_statistics_options_init(&options->statistics);
     options->prune.pattern = NULL; /* both must be said: they decide what is lost */
     options->prune.sparsity = -1;
 }
@@ -35,10 +38,10 @@ static void show_progress(void *user, size_t done, size_t total, const char *nam
     tool_progress(user, done, total, name);
 }
 
-static enum incise_status check_out(const struct edit_options *options)
+static enum incise_status check_out(const struct edit_options *options, const char *what)
 {
     if (options->out != NULL) return INCISE_OK;
-    return tool_fail(INCISE_ERROR_USAGE, "-o OUT is missing: the folder to write");
+    return tool_fail(INCISE_ERROR_USAGE, "-o OUT is missing: the %s to write", what);
 }
 
 /* What was changed, layer by layer. `pruned` picks the columns. */
@@ -95,7 +98,7 @@ static enum incise_status convert_run(const struct tool_global *global, void *bl
     struct edit_options *options = block;
     struct incise_engine *engine = NULL;
     (void)n;
-    enum incise_status status = check_out(options);
+    enum incise_status status = check_out(options, "folder");
     if (status == INCISE_OK) status = tool_engine(global, &engine);
     options->convert.force = options->force;
     options->convert.keep_quantized = options->keep_quantized;
@@ -117,32 +120,19 @@ const struct tool_command tool_convert = {
     .run = convert_run,
 };
 
-/* ---- prune ----------------------------------------------------------------------------------------------------- */
+/* ---- statistics ------------------------------------------------------------------------------------------------ */
 
-static const struct tool_option prune_table[] = {
-    OUTPUT_OPTIONS,
-    OPTION("pattern", 'p', TOOL_TEXT, prune.pattern, "element|block:RxC|channel",
-           "what goes: R outputs x C inputs of W[out, in] (32x4 runs as fast as 32x32 and loses less); or channels of "
-           "feed-forward layers, which makes the matrices smaller"),
-    OPTION("sparsity", 's', TOOL_REAL, prune.sparsity, "S", "share of each weight's blocks, 0 <= S < 1"),
-    OPTION("calibrate", 'c', TOOL_TEXT, calibrate, "FILE",
-           "texts of the kind that the model will meet: lines, .jsonl (`text`) or .tsv (query, document)"),
-    OPTION("method", 'm', TOOL_TEXT, prune.method, "magnitude|random|wanda|obs",
-           "which blocks (default: obs with --calibrate, else magnitude)"),
-    OPTION("refit", 0, TOOL_TEXT, prune.refit, "none|dense|residual",
-           "fit what stays to the model as it was, or also to what its residual stream has lost (default: residual "
-           "with --calibrate, else none)"),
-    OPTION("allocate", 0, TOOL_TEXT, prune.allocate, "uniform|global|FILE",
-           "the share of each weight: the same, where it costs least, or by lines layer<TAB>share (default: uniform)"),
-    OPTION("traces", 0, TOOL_TEXT, prune.traces, "FILE",
-           "removal orders of wanda or obs in the model as it is: kept in FILE by the first run, read by others of "
-           "other sparsity, which then only fit what stays"),
-    CALIBRATION_OPTIONS(prune.calibration),
-    OPTION("norm", 0, TOOL_TEXT, prune.norm, "l1|l2", "score of a block for magnitude (default: l1)"),
-    OPTION("select", 0, TOOL_TEXT, prune.select, "REGEX",
-           "layers, by their or their weight's name (default: every MatMul)"),
-    OPTION("ignore", 0, TOOL_TEXT, prune.ignore, "REGEX", "layers that are left alone"),
-    OPTION("seed", 0, TOOL_INT, seed, "N", "of random"),
+#define CALIBRATE_OPTION                                                                                               \
+    OPTION("calibrate", 'c', TOOL_TEXT, calibrate, "FILE",                                                             \
+           "texts of the kind that the model will meet: lines, .jsonl (`text`) or .tsv (query, document)")
+
+static const struct tool_option statistics_table[] = {
+    OPTION("output", 'o', TOOL_TEXT, out, "FILE", "file to write; an interrupted run goes on with what is there"),
+    OPTION("force", 'f', TOOL_FLAG, force, NULL, "replace FILE, whatever it is"),
+    CALIBRATE_OPTION,
+    CALIBRATION_OPTIONS(statistics.calibration),
+    OPTION("shard", 0, TOOL_TEXT, shard, "I/N",
+           "of the texts only every N-th from I on, I from 0 to N - 1; `merge` joins the shards"),
 };
 
 static enum incise_status load_calibration(const struct edit_options *options, struct texts *texts,
@@ -159,6 +149,71 @@ static enum incise_status load_calibration(const struct edit_options *options, s
     return INCISE_OK;
 }
 
+static enum incise_status statistics_run(const struct tool_global *global, void *block, char **arguments, size_t n)
+{
+    struct edit_options *options = block;
+    struct incise_calibration *calibration = &options->statistics.calibration;
+    struct incise_engine *engine = NULL;
+    struct texts texts = {0};
+    (void)n;
+    enum incise_status status = check_out(options, "file");
+    if (status == INCISE_OK && options->calibrate == NULL)
+        status = tool_fail(INCISE_ERROR_USAGE, "--calibrate is missing: the texts to run the model on");
+    if (status == INCISE_OK && options->shard != NULL)
+        status = tool_parse_shard(options->shard, &calibration->shard, &calibration->shards);
+    if (status == INCISE_OK) status = load_calibration(options, &texts, calibration);
+    if (status == INCISE_OK) status = tool_engine(global, &engine);
+    options->statistics.force = options->force;
+    options->statistics.progress = show_progress;
+    options->statistics.progress_user = "statistics";
+    if (status == INCISE_OK) status = incise_statistics(engine, arguments[0], options->out, &options->statistics);
+    incise_engine_destroy(engine);
+    texts_release(&texts);
+    return status;
+}
+
+const struct tool_command tool_statistics = {
+    .name = "statistics",
+    .arguments = "MODEL -o FILE --calibrate TEXTS",
+    .summary = "what the layers of a model read on texts, for prune; in shards if need be, and resumed if interrupted",
+    .options = statistics_table,
+    .n_options = sizeof statistics_table / sizeof statistics_table[0],
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .options_bytes = sizeof(struct edit_options),
+    .defaults = edit_defaults,
+    .run = statistics_run,
+};
+
+/* ---- prune ----------------------------------------------------------------------------------------------------- */
+
+static const struct tool_option prune_table[] = {
+    OUTPUT_OPTIONS,
+    OPTION("pattern", 'p', TOOL_TEXT, prune.pattern, "element|block:RxC|channel",
+           "what goes: R outputs x C inputs of W[out, in] (32x4 runs as fast as 32x32 and loses less); or channels of "
+           "feed-forward layers, which makes the matrices smaller"),
+    OPTION("sparsity", 's', TOOL_REAL, prune.sparsity, "S", "share of each weight's blocks, 0 <= S < 1"),
+    CALIBRATE_OPTION,
+    OPTION("method", 'm', TOOL_TEXT, prune.method, "magnitude|random|wanda|obs",
+           "which blocks (default: obs with --calibrate, else magnitude)"),
+    OPTION("refit", 0, TOOL_TEXT, prune.refit, "none|dense|residual",
+           "fit what stays to the model as it was, or also to what its residual stream has lost (default: residual "
+           "with --calibrate, else none)"),
+    OPTION("allocate", 0, TOOL_TEXT, prune.allocate, "uniform|global|FILE",
+           "the share of each weight: the same, where it costs least, or by lines layer<TAB>share (default: uniform)"),
+    OPTION("statistics", 0, TOOL_TEXT, prune.statistics, "FILE",
+           "of `incise statistics` on the same texts: removal orders are worked out from it"),
+    OPTION("traces", 0, TOOL_TEXT, prune.traces, "FILE",
+           "removal orders of wanda or obs in the model as it is: kept in FILE by the first run, read by others of "
+           "other sparsity, which then only fit what stays"),
+    CALIBRATION_OPTIONS(prune.calibration),
+    OPTION("norm", 0, TOOL_TEXT, prune.norm, "l1|l2", "score of a block for magnitude (default: l1)"),
+    OPTION("select", 0, TOOL_TEXT, prune.select, "REGEX",
+           "layers, by their or their weight's name (default: every MatMul)"),
+    OPTION("ignore", 0, TOOL_TEXT, prune.ignore, "REGEX", "layers that are left alone"),
+    OPTION("seed", 0, TOOL_INT, seed, "N", "of random"),
+};
+
 static enum incise_status prune_run(const struct tool_global *global, void *block, char **arguments, size_t n)
 {
     struct edit_options *options = block;
@@ -166,7 +221,7 @@ static enum incise_status prune_run(const struct tool_global *global, void *bloc
     struct incise_changes *changes = NULL;
     struct texts texts = {0};
     (void)n;
-    enum incise_status status = check_out(options);
+    enum incise_status status = check_out(options, "folder");
     if (status == INCISE_OK && options->prune.pattern == NULL)
         status =
             tool_fail(INCISE_ERROR_USAGE, "--pattern is missing: element, channel, or block:RxC, such as block:32x4");
@@ -210,8 +265,7 @@ static const struct tool_option quantize_table[] = {
     OPTION("round", 'r', TOOL_TEXT, quantize.round, "nearest|search|gptq",
            "nearest: scales that hold the largest weight; search: those of least squared error; gptq: errors are made "
            "up for by other weights (default: gptq with --calibrate, else nearest)"),
-    OPTION("calibrate", 'c', TOOL_TEXT, calibrate, "FILE",
-           "texts of the kind that the model will meet: lines, .jsonl (`text`) or .tsv (query, document)"),
+    CALIBRATE_OPTION,
     CALIBRATION_OPTIONS(quantize.calibration),
     OPTION("activations", 'a', TOOL_TEXT, quantize.activations, "dynamic|static|float",
            "dynamic: rows are quantized on the fly and integers multiplied; static: in ranges found with --calibrate, "
@@ -295,7 +349,6 @@ static void add_decision(void *user, const struct incise_decision *decision)
     tool_set_real(rows, "value", decision->value, 4);
     tool_set_real(rows, "bound", decision->bound, 4);
     tool_set_real(rows, "required", decision->limit, 4);
-    tool_set_int(rows, "texts", (int64_t)decision->texts);
     tool_set_text(rows, "met", decision->met ? "yes" : "no");
 }
 
@@ -348,7 +401,7 @@ static enum incise_status quantize_run(const struct tool_global *global, void *b
     struct controlled controlled = {0};
     struct texts texts = {0};
     (void)n;
-    enum incise_status status = check_out(options);
+    enum incise_status status = check_out(options, "folder");
     if (status == INCISE_OK) status = load_calibration(options, &texts, &options->quantize.calibration);
     if (status == INCISE_OK) status = open_control(options, &texts, &controlled);
     if (status == INCISE_OK) status = tool_engine(global, &engine);

@@ -247,25 +247,13 @@ static enum embed_form choose_form(const struct embed_options *options)
     return length > 4 && strcmp(options->out + length - 4, ".npy") == 0 ? FORM_NPY : FORM_JSONL;
 }
 
-/* "2/4": the third of four. */
-static bool parse_shard(const char *text, struct manifest *m)
-{
-    char *end;
-    if (text[0] < '0' || text[0] > '9') return false;
-    m->shard = strtoul(text, &end, 10);
-    if (*end != '/' || end[1] < '0' || end[1] > '9') return false;
-    m->shards = strtoul(end + 1, &end, 10);
-    return *end == '\0' && m->shard < m->shards && m->shards <= MANIFEST_SHARDS;
-}
-
 static enum incise_status open_part(struct embed_job *job, const struct embed_options *options)
 {
     struct manifest identity = {.vectors = json_object(), .shards = 1};
     bool to_file = options->out != NULL && strcmp(options->out, "-") != 0;
     enum incise_status status = INCISE_OK;
-    if (options->shard != NULL && !parse_shard(options->shard, &identity))
-        status = tool_fail(INCISE_ERROR_USAGE, "--shard: '%s' is not I/N with I from 0 to N - 1", options->shard);
-    else if (options->shard != NULL && !to_file)
+    if (options->shard != NULL) status = tool_parse_shard(options->shard, &identity.shard, &identity.shards);
+    if (status == INCISE_OK && options->shard != NULL && !to_file)
         status = tool_fail(INCISE_ERROR_USAGE, "--shard: a shard has a manifest beside it; give -o FILE");
     if (status == INCISE_OK && to_file)
         status = incise_embedder_describe(job->embedder, options->prompt, manifest_property, &identity);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Joins what `embed --shard` wrote: the bytes of one run over all texts. */
+/* Joins what `embed --shard` wrote: the bytes of one run over all texts; and what `statistics --shard` wrote. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
 #include "incise/array.h"
+#include "incise/compress.h"
 #include "part.h"
 
 struct merge_options {
@@ -179,9 +180,23 @@ static void release(struct merge_job *job)
     incise_engine_destroy(job->engine);
 }
 
+static enum incise_status join_statistics(const struct tool_global *global, const struct merge_options *options,
+                                          char **parts, size_t n)
+{
+    struct incise_engine *engine = NULL;
+    if (options->out == NULL || strcmp(options->out, "-") == 0)
+        return tool_fail(INCISE_ERROR_USAGE, "-o FILE is missing: statistics are not written to stdout");
+    enum incise_status status = tool_engine(global, &engine);
+    if (status == INCISE_OK)
+        status = incise_statistics_join(engine, (const char *const *)parts, n, options->out, options->force);
+    incise_engine_destroy(engine);
+    return status;
+}
+
 static enum incise_status run(const struct tool_global *global, void *block, char **arguments, size_t n)
 {
     const struct merge_options *options = block;
+    if (incise_is_statistics(arguments[0])) return join_statistics(global, options, arguments, n);
     struct merge_job job = {.given = tool_alloc(n, sizeof *job.given), .n = n};
     enum incise_status status = job.given == NULL ? INCISE_ERROR_MEMORY : tool_engine(global, &job.engine);
     for (size_t i = 0; i < n && status == INCISE_OK; i++) status = load(&job.given[i], arguments[i]);
@@ -199,7 +214,7 @@ static enum incise_status run(const struct tool_global *global, void *block, cha
 const struct tool_command tool_merge = {
     .name = "merge",
     .arguments = "PART...",
-    .summary = "joins what embed --shard wrote into the file that one run would have written",
+    .summary = "joins what embed --shard or statistics --shard wrote into the file of one run",
     .options = options_table,
     .n_options = sizeof options_table / sizeof options_table[0],
     .min_arguments = 1,

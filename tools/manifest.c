@@ -68,7 +68,7 @@ static bool parse(json_t *root, struct manifest *manifest)
                                   .first_cut = numbers[6],
                                   .longest_cut = numbers[7],
                                   .longest_cut_tokens = numbers[8]};
-    if (manifest->shard >= manifest->shards || manifest->shards > MANIFEST_SHARDS ||
+    if (manifest->shard >= manifest->shards || manifest->shards > TOOL_SHARDS ||
         !read_digest(json_object_get(root, "input"), manifest->input) ||
         !read_digest(json_object_get(root, "output"), manifest->output))
         return false;

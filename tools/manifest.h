@@ -9,8 +9,6 @@
 #include "digest.h"
 #include "tool.h"
 
-#define MANIFEST_SHARDS 1000000 /* at most */
-
 struct manifest {
     json_t *vectors; /* object of strings: what decides the bytes, see incise_embedder_describe */
     size_t shard, shards;

@@ -166,6 +166,20 @@ enum incise_status tool_parse(const struct tool_command *command, int argc, char
     return INCISE_OK;
 }
 
+enum incise_status tool_parse_shard(const char *text, size_t *shard, size_t *shards)
+{
+    unsigned long i, n;
+    int length = 0;
+    bool digits = text[strspn(text, "0123456789/")] == '\0'; /* no blanks and signs */
+    if (digits && sscanf(text, "%lu/%lu%n", &i, &n, &length) == 2 && text[length] == '\0' && i < n &&
+        n <= TOOL_SHARDS) {
+        *shard = i;
+        *shards = n;
+        return INCISE_OK;
+    }
+    return tool_fail(INCISE_ERROR_USAGE, "--shard: '%s' is not I/N with I from 0 to N - 1", text);
+}
+
 /* ---- help ------------------------------------------------------------------------------------------------------ */
 
 static void print_option(const struct tool_option *option)

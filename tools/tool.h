@@ -72,6 +72,9 @@ extern const size_t tool_n_commands;
  * Prints what is wrong and returns INCISE_ERROR_USAGE. */
 enum incise_status tool_parse(const struct tool_command *command, int argc, char **argv, struct tool_global *global,
                               void *options, size_t *n);
+#define TOOL_SHARDS 1000000 /* at most */
+/* "2/4": the third of four. Reports anything else. */
+enum incise_status tool_parse_shard(const char *text, size_t *shard, size_t *shards);
 void tool_print_help(const struct tool_command *command); /* NULL: of the tool */
 
 /* ---- engine and messages (engine.c) ---------------------------------------------------------------------------- */

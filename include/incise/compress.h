@@ -27,6 +27,7 @@ struct incise_calibration {
     const char *prompt;       /* name of the prompt before each text; NULL: the model's for documents and for queries,
                                * in turn, where it has them */
     const char *tokenizer;    /* as for embedding; NULL: beside the model */
+    size_t shard, shards;     /* for statistics: of those texts only every shards-th, from `shard` on; 0 shards: all */
 };
 
 struct incise_text_list {
@@ -64,7 +65,6 @@ struct incise_decision {
     const char *figure;
     double value, bound, limit; /* bound: the end of the interval that must keep the limit */
     int met;                    /* all of them */
-    size_t texts;               /* that were looked at; a mean cosine that is hopeless on a few needs no others */
 };
 typedef void incise_decision_fn(void *user, const struct incise_decision *decision);
 
@@ -85,6 +85,8 @@ struct incise_prune_options {
                            * are then chosen, whatever the sparsity: read if it exists and was made from the same
                            * model, texts, layers, pattern and method (INCISE_ERROR_DATA if not), else written. NULL:
                            * blocks are chosen in the model as it has become so far */
+    const char *statistics; /* file of incise_statistics of the same model and texts, from which removal orders of the
+                             * model as it is are worked out (traces, "global"); NULL: the model is run for them */
     const char *select;   /* POSIX extended regex, searched in the layer's or its weight's name; NULL: every MatMul */
     const char *ignore;   /* layers that match are left alone; NULL: none */
     struct incise_calibration calibration; /* wanda, obs and refit need it */
@@ -124,6 +126,14 @@ struct incise_quantize_options {
     void *progress_user;
 };
 
+struct incise_statistics_options {
+    size_t struct_size;
+    struct incise_calibration calibration;
+    int force; /* 1: replace whatever file is there */
+    incise_progress_fn *progress;
+    void *progress_user;
+};
+
 struct incise_convert_options {
     size_t struct_size;
     const char *task; /* "features": the vectors of all tokens; "embedding": also those of the texts, as modules.json says */
@@ -145,6 +155,7 @@ struct incise_changes;
 
 INCISE_API void incise_prune_options_init(struct incise_prune_options *options);
 INCISE_API void incise_quantize_options_init(struct incise_quantize_options *options);
+INCISE_API void incise_statistics_options_init(struct incise_statistics_options *options);
 INCISE_API void incise_convert_options_init(struct incise_convert_options *options);
 
 /* Zeroes blocks of the weights of `model` (.xml or folder) and writes folder `out`. "magnitude": in each weight, the
@@ -163,6 +174,21 @@ INCISE_API INCISE_CHECK enum incise_status incise_quantize(struct incise_engine 
                                                            const char *out,
                                                            const struct incise_quantize_options *options,
                                                            struct incise_changes **changes);
+
+/* Writes to file `path` what the Linears of `model`, as it is, read on the texts: sums of x and x x^T, each channel's
+ * smallest and largest value, and how large tokens get. What is there at `path` of the same model and texts is taken up:
+ * a run that was interrupted goes on where it last wrote, about every half a minute. Anything else is
+ * INCISE_ERROR_DATA. */
+INCISE_API INCISE_CHECK enum incise_status incise_statistics(struct incise_engine *engine, const char *model,
+                                                             const char *path,
+                                                             const struct incise_statistics_options *options);
+/* Joins the files of all shards, in any order, into that of all texts: the same but for rounding. INCISE_ERROR_DATA names
+ * the file that is no part, not complete, or of other texts, and a shard that is missing or there twice. */
+INCISE_API INCISE_CHECK enum incise_status incise_statistics_join(struct incise_engine *engine,
+                                                                  const char *const *parts, size_t n,
+                                                                  const char *path, int force);
+/* Whether the file at `path` begins as one of statistics does. */
+INCISE_API int incise_is_statistics(const char *path);
 
 /* Hugging Face folder or GGUF file to IR folder; `options` may be NULL. INCISE_ERROR_USAGE for keep_quantized if there
  * is nothing to keep. */

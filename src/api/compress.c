@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "compress/calibration.h"
 #include "compress/changes.h"
+#include "compress/statistics.h"
 #include "formats/gguf/gguf_model.h"
 #include "formats/huggingface/huggingface.h"
 #include "formats/openvino/ir.h"
@@ -113,6 +114,72 @@ enum incise_status incise_quantize(struct incise_engine *engine, const char *mod
 {
     INC_TRY(check_size(engine, options->struct_size, sizeof *options, "quantize"));
     return edit_model(engine, model, out, options->force != 0, run_quantize, options, changes);
+}
+
+/* ---- statistics ------------------------------------------------------------------------------------------------ */
+
+#define WRITE_INTERVAL 30 /* seconds of work that an interruption may cost */
+
+void incise_statistics_options_init(struct incise_statistics_options *options)
+{
+    *options = (struct incise_statistics_options){.struct_size = sizeof *options};
+}
+
+static enum incise_status collect(struct incise_engine *engine, struct inc_graph *graph,
+                                  struct inc_calibration *calibration, const char *path,
+                                  const struct incise_statistics_options *options)
+{
+    const struct incise_calibration *texts = &options->calibration;
+    const struct inc_program_options program_options = {.mode = INC_INTEGER_NONE};
+    struct inc_program *program = NULL;
+    struct inc_statistics *statistics = NULL;
+    struct inc_origin origin;
+    const struct inc_statistics_place place = {path, &origin, WRITE_INTERVAL, options->force != 0};
+    INC_TRY(inc_statistics_origin(graph, calibration, texts->shard, texts->shards, &origin));
+    enum incise_status status = inc_program_create(graph, engine->device, &program_options, &program);
+    if (status == INCISE_OK)
+        status = inc_statistics_collect(calibration, program, &place, options->progress, options->progress_user,
+                                        &statistics);
+    inc_statistics_destroy(statistics);
+    inc_program_destroy(program);
+    return status;
+}
+
+enum incise_status incise_statistics(struct incise_engine *engine, const char *model, const char *path,
+                                     const struct incise_statistics_options *options)
+{
+    const struct inc_ctx *ctx = inc_engine_ctx(engine);
+    const struct incise_calibration *texts = &options->calibration;
+    struct inc_graph *graph = NULL;
+    struct inc_calibration *calibration = NULL;
+    char *folder = NULL;
+    INC_TRY(check_size(engine, options->struct_size, sizeof *options, "statistics"));
+    if (texts->n == 0 || (texts->shards > 1 && texts->shard >= texts->shards))
+        return inc_fail(ctx, INCISE_ERROR_USAGE, "statistics need texts, and a shard that is one of those there are");
+    enum incise_status status = inc_ir_read(ctx, model, &graph);
+    if (status == INCISE_OK) status = inc_folder_of(ctx, model, &folder);
+    if (status == INCISE_OK) status = create_calibration(engine, graph, folder, texts, &calibration);
+    if (status == INCISE_OK) status = collect(engine, graph, calibration, path, options);
+    inc_calibration_destroy(calibration);
+    inc_free(ctx, folder);
+    inc_graph_destroy(graph);
+    return status;
+}
+
+enum incise_status incise_statistics_join(struct incise_engine *engine, const char *const *parts, size_t n,
+                                          const char *path, int force)
+{
+    const struct inc_ctx *ctx = inc_engine_ctx(engine);
+    uint64_t size;
+    if (n == 0) return inc_fail(ctx, INCISE_ERROR_USAGE, "there are no parts to join");
+    if (!force && inc_file_size(path, &size))
+        return inc_fail(ctx, INCISE_ERROR_CREATE, "%s: exists already; --force replaces it", path);
+    return inc_statistics_join(ctx, parts, n, path);
+}
+
+int incise_is_statistics(const char *path)
+{
+    return inc_kept_is(path, INC_STATISTICS_KIND);
 }
 
 /* ---- convert --------------------------------------------------------------------------------------------------- */

@@ -88,6 +88,27 @@ static enum incise_status tokenize(struct inc_calibration *calibration, const ch
     return status;
 }
 
+static enum incise_status hash_texts(struct inc_calibration *calibration)
+{
+    struct inc_buffer bytes;
+    inc_buffer_init(&bytes, calibration->ctx);
+    inc_buffer_append(&bytes, calibration->texts, calibration->n_texts * sizeof *calibration->texts);
+    inc_buffer_append(&bytes, calibration->ids, calibration->n_ids * sizeof *calibration->ids);
+    enum incise_status status = inc_buffer_check(&bytes);
+    if (status == INCISE_OK) inc_hash(bytes.data, bytes.length, calibration->hash);
+    inc_buffer_fini(&bytes);
+    return status;
+}
+
+/* Every shards-th text, from text `shard` on, stays. */
+static void take_shard(struct inc_calibration *calibration, size_t shard, size_t shards)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < calibration->n_texts; i++)
+        if (calibration->texts[i].index % shards == shard) calibration->texts[n++] = calibration->texts[i];
+    calibration->n_texts = n;
+}
+
 /* ---- batches --------------------------------------------------------------------------------------------------- */
 
 bool inc_calibration_holds_out(size_t index)
@@ -129,7 +150,7 @@ static enum incise_status make_batches(struct inc_calibration *calibration)
 
 static enum incise_status allocate_inputs(struct inc_calibration *calibration)
 {
-    size_t most = 0;
+    size_t most = 1;
     for (size_t i = 0; i < calibration->n_batches; i++)
         most = inc_max_size(most, calibration->batches[i].n * calibration->batches[i].length);
     for (size_t i = 0; i < calibration->inputs.n; i++) {
@@ -154,6 +175,8 @@ enum incise_status inc_calibration_create(const struct inc_graph *graph, struct 
     calibration->device = device;
     enum incise_status status = inc_text_inputs_match(graph, &calibration->inputs);
     if (status == INCISE_OK) status = tokenize(calibration, folder, texts);
+    if (status == INCISE_OK) status = hash_texts(calibration);
+    if (status == INCISE_OK && texts->shards > 1) take_shard(calibration, texts->shard, texts->shards);
     if (status == INCISE_OK) status = make_batches(calibration);
     if (status == INCISE_OK) status = allocate_inputs(calibration);
     if (status == INCISE_OK)

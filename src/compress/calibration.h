@@ -3,6 +3,7 @@
 #ifndef INC_COMPRESS_CALIBRATION_H
 #define INC_COMPRESS_CALIBRATION_H
 
+#include "base/file.h"
 #include "incise/compress.h"
 #include "lower/run.h"
 #include "lower/text_inputs.h"
@@ -24,8 +25,9 @@ struct inc_calibration {
     const struct inc_ctx *ctx;
     struct inc_pool *pool;
     struct inc_device *device; /* programs run on it */
-    int32_t *ids;
+    int32_t *ids; /* of all texts, those of other shards too */
     size_t n_ids, ids_capacity;
+    char hash[INC_HASH_HEX]; /* of the ids and where each text begins */
     struct inc_calibration_text *texts; /* those to fit first, then those held out; longest first in each part */
     size_t n_texts, texts_capacity;
     struct inc_calibration_batch *batches;
@@ -39,7 +41,8 @@ struct inc_calibration {
 bool inc_calibration_holds_out(size_t index);
 
 /* Tokenizes for the inputs of `graph`, whose model lies in `folder`.
- * INCISE_ERROR_DATA for texts without any token. The device's pool is `pool`. Nothing of `texts` is kept. */
+ * INCISE_ERROR_DATA for texts without any token; a shard may have none. The device's pool is `pool`. Nothing of `texts`
+ * is kept. */
 enum incise_status inc_calibration_create(const struct inc_graph *graph, struct inc_pool *pool,
                                           struct inc_device *device, const char *folder,
                                           const struct incise_calibration *texts, struct inc_calibration **calibration)

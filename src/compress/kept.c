@@ -42,15 +42,8 @@ enum incise_status inc_origin_of(const struct inc_graph *graph, const struct inc
     if (status == INCISE_OK) {
         inc_hash(bytes.data, bytes.length, hex);
         inc_origin_add(origin, "model", "%s", hex);
-        inc_buffer_clear(&bytes);
-        inc_buffer_append(&bytes, calibration->texts, calibration->n_texts * sizeof *calibration->texts);
-        inc_buffer_append(&bytes, calibration->ids, calibration->n_ids * sizeof *calibration->ids);
-        status = inc_buffer_check(&bytes);
-    }
-    if (status == INCISE_OK) {
-        inc_hash(bytes.data, bytes.length, hex);
         inc_origin_add(origin, "tokens", "%zu", calibration->n_ids);
-        inc_origin_add(origin, "texts", "%s", hex);
+        inc_origin_add(origin, "texts", "%s", calibration->hash);
     }
     inc_buffer_fini(&bytes);
     return status;
@@ -95,6 +88,16 @@ enum incise_status inc_kept_write(struct inc_buffer *bytes, const char *path)
     uint64_t hash = hash_of(bytes->data, bytes->length);
     memcpy(bytes->data + offsetof(struct header, hash), &hash, sizeof hash);
     return inc_file_replace(bytes->ctx, path, bytes->data, bytes->length);
+}
+
+bool inc_kept_is(const char *path, const char *kind)
+{
+    struct header header, wanted = header_of(kind);
+    FILE *file = fopen(path, "rb");
+    bool is = file != NULL && fread(&header, sizeof header, 1, file) == 1 &&
+              memcmp(&header, &wanted, offsetof(struct header, version)) == 0;
+    if (file != NULL) fclose(file);
+    return is;
 }
 
 static bool take_origin(struct inc_blob_reader *tables, struct inc_origin *origin)

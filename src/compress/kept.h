@@ -43,6 +43,9 @@ enum incise_status inc_kept_read(const struct inc_ctx *ctx, const char *path, co
     __attribute__((warn_unused_result));
 void inc_kept_release(const struct inc_ctx *ctx, struct inc_kept *kept);
 
+/* Whether a file begins as one of `kind` does. */
+bool inc_kept_is(const char *path, const char *kind);
+
 /* INCISE_ERROR_DATA, naming the first fact in which the file's origin is not `wanted`. */
 enum incise_status inc_kept_match(const struct inc_ctx *ctx, const char *path, const struct inc_origin *origin,
                                   const struct inc_origin *wanted) __attribute__((warn_unused_result));

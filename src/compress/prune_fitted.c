@@ -292,20 +292,38 @@ static enum incise_status trace_item(void *user, struct inc_sequence *sequence, 
     return status;
 }
 
+/* `statistics`: NULL, or those of the model that `fn` leaves as it is. */
 static enum incise_status walk(struct inc_pruning *pruning, struct inc_calibration *calibration, enum inc_goal goal,
-                               inc_sequence_fn *fn)
+                               const struct inc_statistics *statistics, inc_sequence_fn *fn)
 {
     struct inc_sequence sequence;
     enum incise_status status = inc_sequence_open(pruning->graph, calibration, pruning->targets, goal, &sequence);
+    if (status == INCISE_OK && statistics != NULL)
+        status = inc_sequence_know(&sequence, statistics, pruning->request->statistics);
     if (status == INCISE_OK) status = inc_sequence_run(&sequence, fn, pruning);
     inc_sequence_close(&sequence);
     return status;
 }
 
+static enum incise_status load_statistics(const struct inc_pruning *pruning, const struct inc_calibration *calibration,
+                                          struct inc_statistics **statistics)
+{
+    const char *path = pruning->request->statistics;
+    struct inc_origin origin;
+    INC_TRY(inc_statistics_origin(pruning->graph, calibration, 0, 1, &origin));
+    INC_TRY(inc_statistics_load(pruning->graph->ctx, path, &origin, statistics));
+    return inc_statistics_check_complete(*statistics, path);
+}
+
 static enum incise_status trace_model(struct inc_pruning *pruning, struct inc_calibration *calibration)
 {
+    struct inc_statistics *statistics = NULL;
+    enum incise_status status = INCISE_OK;
+    if (pruning->request->statistics != NULL) status = load_statistics(pruning, calibration, &statistics);
     pruning->n_steps += pruning->targets->n;
-    return walk(pruning, calibration, INC_GOAL_OWN, trace_item);
+    if (status == INCISE_OK) status = walk(pruning, calibration, INC_GOAL_OWN, statistics, trace_item);
+    inc_statistics_destroy(statistics);
+    return status;
 }
 
 /* From the file, if there is one; else they are worked out, and written to it. */
@@ -356,7 +374,7 @@ static enum incise_status prune_targets(struct inc_pruning *pruning, struct inc_
         [INC_REFIT_NONE] = INC_GOAL_OWN, [INC_REFIT_DENSE] = INC_GOAL_DENSE, [INC_REFIT_RESIDUAL] = INC_GOAL_RESIDUAL};
     pruning->n_steps = pruning->targets->n;
     enum incise_status status = find_traces(pruning, calibration);
-    if (status == INCISE_OK) status = walk(pruning, calibration, goals[pruning->request->refit], prune_item);
+    if (status == INCISE_OK) status = walk(pruning, calibration, goals[pruning->request->refit], NULL, prune_item);
     inc_traces_release(&pruning->traces);
     return status;
 }

@@ -24,7 +24,7 @@ struct inc_prune_request {
     int64_t height, width; /* of a block, as asked */
     double sparsity;
     const char *allocate; /* "uniform", "global" or a file */
-    const char *traces;   /* file; NULL: none */
+    const char *traces, *statistics; /* files; NULL: none */
     uint64_t seed;
     incise_progress_fn *progress;
     void *progress_user;

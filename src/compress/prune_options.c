@@ -50,11 +50,11 @@ static enum incise_status check_calibrated(const struct inc_ctx *ctx, const stru
 {
     bool needs = strcmp(request->allocate, "global") == 0 || request->method == INC_PRUNE_WANDA ||
                  request->method == INC_PRUNE_OBS || request->refit != INC_REFIT_NONE || request->channels ||
-                 request->traces != NULL;
+                 request->traces != NULL || request->statistics != NULL;
     if (!needs) return INCISE_OK;
     return inc_fail(ctx, INCISE_ERROR_USAGE,
-                    "wanda, obs, channel, refit, traces and allocate global look at activations: give texts to "
-                    "calibrate on");
+                    "wanda, obs, channel, refit, traces, statistics and allocate global look at activations: give texts "
+                    "to calibrate on");
 }
 
 enum incise_status inc_prune_parse(const struct inc_ctx *ctx, const struct incise_prune_options *options,
@@ -69,6 +69,7 @@ enum incise_status inc_prune_parse(const struct inc_ctx *ctx, const struct incis
     *request = (struct inc_prune_request){.sparsity = options->sparsity,
                                           .allocate = options->allocate != NULL ? options->allocate : "uniform",
                                           .traces = options->traces,
+                                          .statistics = options->statistics,
                                           .seed = options->seed,
                                           .progress = options->progress,
                                           .progress_user = options->progress_user};
@@ -84,5 +85,7 @@ enum incise_status inc_prune_parse(const struct inc_ctx *ctx, const struct incis
     if (!calibrated) INC_TRY(check_calibrated(ctx, request));
     if (request->traces != NULL && request->method != INC_PRUNE_WANDA && request->method != INC_PRUNE_OBS)
         return inc_fail(ctx, INCISE_ERROR_USAGE, "traces are kept of the methods wanda and obs, not of %s", method);
+    if (request->statistics != NULL && request->traces == NULL && strcmp(request->allocate, "global") != 0)
+        return inc_fail(ctx, INCISE_ERROR_USAGE, "statistics are of the model as it is: for traces or allocate global");
     return INCISE_OK;
 }

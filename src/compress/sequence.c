@@ -101,6 +101,14 @@ void inc_sequence_close(struct inc_sequence *sequence)
     inc_arena_fini(&sequence->arena);
 }
 
+enum incise_status inc_sequence_know(struct inc_sequence *sequence, const struct inc_statistics *statistics,
+                                     const char *path)
+{
+    sequence->statistics = statistics;
+    if (inc_statistics_fit(statistics, &sequence->edited->plan, sequence->groups, sequence->n_groups)) return INCISE_OK;
+    return inc_fail(sequence->graph->ctx, INCISE_ERROR_DATA, "%s: its layers are not those of this model", path);
+}
+
 /* ---- statistics of one group ----------------------------------------------------------------------------------- */
 
 enum part { FITTED, HELD_OUT, WHOLE, PARTS }; /* WHOLE: the other two together */
@@ -340,13 +348,24 @@ static enum incise_status find_members(struct group *group)
     return INCISE_OK;
 }
 
-static enum incise_status run_group(struct group *group, inc_sequence_fn *fn, void *user)
+static enum incise_status collect(struct group *group)
 {
     struct inc_sequence *sequence = group->sequence;
-    INC_TRY(create_moments(group));
+    if (sequence->statistics != NULL) {
+        size_t index = (size_t)(group->readers - sequence->groups);
+        inc_moments_merge(&group->inputs[FITTED], &sequence->statistics->inputs[index].gram);
+        return INCISE_OK;
+    }
     INC_TRY(inc_stream_advance(&sequence->edited_stream, group->readers->step));
     if (sequence->goal != INC_GOAL_OWN) INC_TRY(inc_stream_advance(&sequence->dense_stream, group->readers->step));
     for (size_t i = 0; i < sequence->calibration->n_batches; i++) INC_TRY(collect_batch(group, i));
+    return INCISE_OK;
+}
+
+static enum incise_status run_group(struct group *group, inc_sequence_fn *fn, void *user)
+{
+    INC_TRY(create_moments(group));
+    INC_TRY(collect(group));
     INC_TRY(finish_moments(group));
     for (size_t i = 0; i < group->n_members; i++) INC_TRY(visit_member(group, &group->members[i], fn, user));
     return INCISE_OK;

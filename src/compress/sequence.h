@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "compress/moments.h"
 #include "compress/refit.h"
+#include "compress/statistics.h"
 #include "compress/stream.h"
 #include "compress/targets.h"
 
@@ -24,6 +25,7 @@ struct inc_sequence {
     enum inc_goal goal;
     struct inc_program *dense, *edited; /* dense: NULL for INC_GOAL_OWN */
     struct inc_stream dense_stream, edited_stream;
+    const struct inc_statistics *statistics; /* INC_GOAL_OWN: of the model that is not edited; NULL: it is run */
     struct inc_arena arena;
     struct inc_reader_group *groups;
     size_t n_groups;
@@ -52,6 +54,11 @@ enum incise_status inc_sequence_open(struct inc_graph *graph, struct inc_calibra
                                      const struct inc_targets *targets, enum inc_goal goal,
                                      struct inc_sequence *sequence) __attribute__((warn_unused_result));
 void inc_sequence_close(struct inc_sequence *sequence);
+
+/* For INC_GOAL_OWN, where nothing is stored: the model is not run, this is what it reads. INCISE_ERROR_DATA, naming
+ * `path`, if they are of other layers. */
+enum incise_status inc_sequence_know(struct inc_sequence *sequence, const struct inc_statistics *statistics,
+                                     const char *path) __attribute__((warn_unused_result));
 
 /* Calls `fn` for each target; it edits with inc_sequence_store, or leaves the Linear as it is. */
 enum incise_status inc_sequence_run(struct inc_sequence *sequence, inc_sequence_fn *fn, void *user)

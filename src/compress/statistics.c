@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/size.h"
 #include "compress/linalg.h"
 #include "compress/stream.h"
@@ -41,60 +42,47 @@ static void add_ranges(struct inc_input_statistics *input, size_t n, const int32
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
 
-static enum incise_status create_input(struct inc_statistics *statistics, const struct inc_reader_group *group,
-                                       const struct inc_plan *plan, size_t index)
+enum incise_status inc_statistics_create(const struct inc_ctx *ctx, size_t n, struct inc_statistics **out)
 {
-    struct inc_input_statistics *input = &statistics->inputs[index];
+    struct inc_statistics *statistics = inc_alloc_zero(ctx, 1, sizeof *statistics);
+    if (statistics == NULL) return inc_fail_memory(ctx, sizeof *statistics, "statistics");
+    statistics->ctx = ctx;
+    inc_arena_init(&statistics->arena, ctx);
+    statistics->inputs = inc_arena_alloc(&statistics->arena, n, sizeof *statistics->inputs);
+    *out = statistics;
+    return statistics->inputs != NULL ? INCISE_OK : inc_fail_memory(ctx, n * sizeof *statistics->inputs, "statistics");
+}
+
+enum incise_status inc_statistics_add_input(struct inc_statistics *statistics, const char *name, size_t length,
+                                            size_t width)
+{
+    struct inc_input_statistics *input = &statistics->inputs[statistics->n_inputs++];
     float **ranges[] = {&input->low, &input->high, &input->rest_low, &input->rest_high};
-    INC_TRY(inc_moments_create(statistics->ctx, group->width, 0, &input->gram));
+    char *copy = inc_arena_alloc(&statistics->arena, length + 1, 1);
+    if (copy == NULL) return inc_fail_memory(statistics->ctx, length + 1, "statistics");
+    memcpy(copy, name, length);
+    input->name = copy;
+    INC_TRY(inc_moments_create(statistics->ctx, width, 0, &input->gram));
     for (size_t i = 0; i < 4; i++) {
-        *ranges[i] = inc_arena_alloc(&statistics->arena, group->width, sizeof(float));
-        if (*ranges[i] == NULL) return inc_fail_memory(statistics->ctx, group->width * sizeof(float), "statistics");
-        for (size_t k = 0; k < group->width; k++) (*ranges[i])[k] = i % 2 == 0 ? INFINITY : -INFINITY;
+        *ranges[i] = inc_arena_alloc(&statistics->arena, width, sizeof(float));
+        if (*ranges[i] == NULL) return inc_fail_memory(statistics->ctx, width * sizeof(float), "statistics");
+        for (size_t k = 0; k < width; k++) (*ranges[i])[k] = i % 2 == 0 ? INFINITY : -INFINITY;
     }
-    for (size_t i = 0; i < group->n; i++)
-        statistics->input_of[plan->steps[group->steps[i]].u.linear.slot] = (uint32_t)index;
-    return INCISE_OK;
-}
-
-static enum incise_status check_memory(const struct inc_ctx *ctx, const struct inc_reader_group *groups, size_t n)
-{
-    size_t bytes = 0, square;
-    for (size_t i = 0; i < n; i++)
-        if (!inc_size_mul(groups[i].width, groups[i].width * sizeof(double), &square) ||
-            !inc_size_add(bytes, square, &bytes))
-            bytes = SIZE_MAX;
-    if (ctx->max_memory == 0 || bytes <= ctx->max_memory) return INCISE_OK;
-    return inc_fail(ctx, INCISE_ERROR_MEMORY,
-                    "statistics of %zu layer inputs need %zu MiB, more than the limit of %zu MiB", n, bytes >> 20,
-                    ctx->max_memory >> 20);
-}
-
-static enum incise_status create(struct inc_statistics *statistics, const struct inc_plan *plan,
-                                 struct inc_reader_group **groups)
-{
-    INC_TRY(inc_reader_groups(plan, &statistics->arena, groups, &statistics->n_inputs));
-    INC_TRY(check_memory(statistics->ctx, *groups, statistics->n_inputs));
-    statistics->n_slots = plan->n_slots;
-    statistics->inputs = inc_arena_alloc(&statistics->arena, statistics->n_inputs, sizeof *statistics->inputs);
-    statistics->input_of = inc_arena_alloc(&statistics->arena, plan->n_slots, sizeof *statistics->input_of);
-    if (statistics->inputs == NULL || statistics->input_of == NULL)
-        return inc_fail_memory(statistics->ctx, plan->n_slots * sizeof *statistics->inputs, "statistics");
-    for (size_t i = 0; i < statistics->n_inputs; i++) INC_TRY(create_input(statistics, &(*groups)[i], plan, i));
     return INCISE_OK;
 }
 
 void inc_statistics_destroy(struct inc_statistics *statistics)
 {
     if (statistics == NULL) return;
-    for (size_t i = 0; statistics->inputs != NULL && i < statistics->n_inputs; i++)
-        inc_moments_release(&statistics->inputs[i].gram);
+    for (size_t i = 0; i < statistics->n_inputs; i++) inc_moments_release(&statistics->inputs[i].gram);
     inc_arena_fini(&statistics->arena);
     inc_free(statistics->ctx, statistics);
 }
 
 void inc_statistics_merge(struct inc_statistics *statistics, const struct inc_statistics *other)
 {
+    statistics->n_done += other->n_done;
+    statistics->n_batches += other->n_batches;
     for (size_t i = 0; i < statistics->n_inputs; i++) {
         struct inc_input_statistics *to = &statistics->inputs[i];
         const struct inc_input_statistics *from = &other->inputs[i];
@@ -103,6 +91,16 @@ void inc_statistics_merge(struct inc_statistics *statistics, const struct inc_st
         widen(to->gram.left, from->rest_low, from->rest_high, to->rest_low, to->rest_high);
         for (size_t b = 0; b < INC_PEAK_BINS; b++) to->peaks[b] += from->peaks[b];
     }
+}
+
+bool inc_statistics_fit(const struct inc_statistics *statistics, const struct inc_plan *plan,
+                        const struct inc_reader_group *groups, size_t n)
+{
+    bool fit = statistics->n_inputs == n;
+    for (size_t i = 0; i < n && fit; i++)
+        fit = statistics->inputs[i].gram.left == groups[i].width &&
+              strcmp(statistics->inputs[i].name, plan->steps[groups[i].step].name) == 0;
+    return fit;
 }
 
 /* ---- the pass -------------------------------------------------------------------------------------------------- */
@@ -126,34 +124,89 @@ static enum incise_status collect_batch(struct inc_statistics *statistics, const
     return INCISE_OK;
 }
 
-static enum incise_status collect(struct inc_statistics *statistics, struct inc_stream *stream,
-                                  incise_progress_fn *progress, void *progress_user)
-{
+/* The groups of a program, and what is known of them when its pass begins. */
+struct pass {
+    struct inc_stream stream;
+    struct inc_arena arena;
     struct inc_reader_group *groups;
-    INC_TRY(create(statistics, &stream->program->plan, &groups));
-    inc_linalg_begin(statistics->ctx);
-    for (size_t i = 0; i < stream->calibration->n_batches; i++) {
-        INC_TRY(collect_batch(statistics, groups, stream, i));
-        if (progress != NULL) progress(progress_user, i + 1, stream->calibration->n_batches, "statistics");
+    size_t n_groups;
+    struct inc_statistics *statistics;
+};
+
+static enum incise_status check_memory(const struct inc_ctx *ctx, const struct pass *pass)
+{
+    size_t bytes = 0, square;
+    for (size_t i = 0; i < pass->n_groups; i++)
+        if (!inc_size_mul(pass->groups[i].width, pass->groups[i].width * sizeof(double), &square) ||
+            !inc_size_add(bytes, square, &bytes))
+            bytes = SIZE_MAX;
+    if (ctx->max_memory == 0 || bytes <= ctx->max_memory) return INCISE_OK;
+    return inc_fail(ctx, INCISE_ERROR_MEMORY,
+                    "statistics of %zu layer inputs need %zu MiB, more than the limit of %zu MiB", pass->n_groups,
+                    bytes >> 20, ctx->max_memory >> 20);
+}
+
+static enum incise_status take_up(struct pass *pass, const struct inc_statistics_place *place)
+{
+    const struct inc_calibration *calibration = pass->stream.calibration;
+    INC_TRY(inc_statistics_load(calibration->ctx, place->path, place->origin, &pass->statistics));
+    bool complete = pass->statistics->n_done == pass->statistics->n_batches; /* perhaps joined from other batches */
+    if ((complete || pass->statistics->n_batches == calibration->n_batches) &&
+        inc_statistics_fit(pass->statistics, &pass->stream.program->plan, pass->groups, pass->n_groups))
+        return INCISE_OK;
+    return inc_fail(calibration->ctx, INCISE_ERROR_DATA, "%s: its layers and batches are not those of this model",
+                    place->path);
+}
+
+static enum incise_status begin(struct pass *pass, const struct inc_statistics_place *place)
+{
+    const struct inc_calibration *calibration = pass->stream.calibration;
+    const struct inc_plan *plan = &pass->stream.program->plan;
+    uint64_t size;
+    INC_TRY(inc_reader_groups(plan, &pass->arena, &pass->groups, &pass->n_groups));
+    INC_TRY(check_memory(calibration->ctx, pass));
+    if (place != NULL && !place->anew && inc_file_size(place->path, &size)) return take_up(pass, place);
+    if (place != NULL) INC_TRY(inc_file_check_place(calibration->ctx, place->path));
+    INC_TRY(inc_statistics_create(calibration->ctx, pass->n_groups, &pass->statistics));
+    pass->statistics->n_batches = calibration->n_batches;
+    for (size_t i = 0; i < pass->n_groups; i++) {
+        const char *name = plan->steps[pass->groups[i].step].name;
+        INC_TRY(inc_statistics_add_input(pass->statistics, name, strlen(name), pass->groups[i].width));
     }
     return INCISE_OK;
 }
 
-enum incise_status inc_statistics_collect(struct inc_calibration *calibration, struct inc_program *program,
-                                          incise_progress_fn *progress, void *progress_user,
-                                          struct inc_statistics **out)
+static enum incise_status collect(struct pass *pass, const struct inc_statistics_place *place,
+                                  incise_progress_fn *progress, void *progress_user)
 {
-    struct inc_stream stream;
-    struct inc_statistics *statistics = inc_alloc_zero(calibration->ctx, 1, sizeof *statistics);
-    if (statistics == NULL) return inc_fail_memory(calibration->ctx, sizeof *statistics, "statistics");
-    statistics->ctx = calibration->ctx;
-    inc_arena_init(&statistics->arena, calibration->ctx);
-    enum incise_status status = inc_stream_open(calibration, program, &stream);
-    if (status == INCISE_OK) status = collect(statistics, &stream, progress, progress_user);
-    inc_stream_close(&stream);
+    INC_TRY(begin(pass, place));
+    struct inc_statistics *statistics = pass->statistics;
+    if (statistics->n_done > 0 && statistics->n_done == statistics->n_batches) return INCISE_OK;
+    inc_linalg_begin(statistics->ctx);
+    for (double last = inc_seconds(); statistics->n_done < statistics->n_batches;) {
+        INC_TRY(collect_batch(statistics, pass->groups, &pass->stream, statistics->n_done));
+        statistics->n_done++;
+        if (progress != NULL) progress(progress_user, statistics->n_done, statistics->n_batches, "statistics");
+        if (place == NULL || inc_seconds() - last < place->interval) continue;
+        INC_TRY(inc_statistics_save(statistics, place->origin, place->path));
+        last = inc_seconds();
+    }
+    return place != NULL ? inc_statistics_save(statistics, place->origin, place->path) : INCISE_OK;
+}
+
+enum incise_status inc_statistics_collect(struct inc_calibration *calibration, struct inc_program *program,
+                                          const struct inc_statistics_place *place, incise_progress_fn *progress,
+                                          void *progress_user, struct inc_statistics **out)
+{
+    struct pass pass = {0};
+    inc_arena_init(&pass.arena, calibration->ctx);
+    enum incise_status status = inc_stream_open(calibration, program, &pass.stream);
+    if (status == INCISE_OK) status = collect(&pass, place, progress, progress_user);
+    inc_stream_close(&pass.stream);
+    inc_arena_fini(&pass.arena);
     if (status == INCISE_OK)
-        *out = statistics;
+        *out = pass.statistics;
     else
-        inc_statistics_destroy(statistics);
+        inc_statistics_destroy(pass.statistics);
     return status;
 }

@@ -112,12 +112,21 @@ static void check_model(const char *model, size_t n_inputs)
     assert_int_equal(tokens, c.calibration->n_ids);
     assert_int_equal(held_out, TEXTS / 16 * 2); /* both kinds of prompt */
     assert_true(c.calibration->n_batches > 2);
-    assert_int_equal(inc_statistics_collect(c.calibration, c.runner.program, NULL, NULL, &statistics), INCISE_OK);
+    assert_int_equal(inc_statistics_collect(c.calibration, c.runner.program, NULL, NULL, NULL, &statistics), INCISE_OK);
     assert_int_equal(statistics->n_inputs, n_inputs);
     struct expected *expected = expect(&c);
-    assert_int_equal(statistics->n_slots, c.runner.program->plan.n_slots);
-    for (size_t slot = 0; slot < statistics->n_slots; slot++)
-        compare(&statistics->inputs[statistics->input_of[slot]], &expected[slot]);
+    const struct inc_plan *plan = &c.runner.program->plan;
+    struct inc_reader_group *groups;
+    struct inc_arena arena;
+    size_t n_groups, seen = 0;
+    inc_arena_init(&arena, test_ctx());
+    assert_int_equal(inc_reader_groups(plan, &arena, &groups, &n_groups), INCISE_OK);
+    assert_true(inc_statistics_fit(statistics, plan, groups, n_groups));
+    for (size_t i = 0; i < n_groups; i++)
+        for (size_t k = 0; k < groups[i].n; k++, seen++)
+            compare(&statistics->inputs[i], &expected[plan->steps[groups[i].steps[k]].u.linear.slot]);
+    assert_int_equal(seen, plan->n_slots);
+    inc_arena_fini(&arena);
     free(expected);
     inc_statistics_destroy(statistics);
     test_calibrated_close(&c);
@@ -138,9 +147,9 @@ static void parts_merge_to_the_whole(void **state)
     struct inc_statistics *a, *b, *both;
     test_calibrated_open(&c, "bert", NULL, 40, 1);
     test_calibrated_open(&other, "bert", NULL, 1, 2); /* one passage only */
-    assert_int_equal(inc_statistics_collect(c.calibration, c.runner.program, NULL, NULL, &a), INCISE_OK);
-    assert_int_equal(inc_statistics_collect(c.calibration, c.runner.program, NULL, NULL, &both), INCISE_OK);
-    assert_int_equal(inc_statistics_collect(other.calibration, other.runner.program, NULL, NULL, &b), INCISE_OK);
+    assert_int_equal(inc_statistics_collect(c.calibration, c.runner.program, NULL, NULL, NULL, &a), INCISE_OK);
+    assert_int_equal(inc_statistics_collect(c.calibration, c.runner.program, NULL, NULL, NULL, &both), INCISE_OK);
+    assert_int_equal(inc_statistics_collect(other.calibration, other.runner.program, NULL, NULL, NULL, &b), INCISE_OK);
     inc_statistics_merge(both, b);
     for (size_t i = 0; i < both->n_inputs; i++) {
         const struct inc_input_statistics *x = &a->inputs[i], *y = &b->inputs[i], *sum = &both->inputs[i];
@@ -201,7 +210,7 @@ static void a_layer_that_overflows_is_named(void **state)
             for (size_t i = 0; i < inc_tensor_elements(&node->data); i++) ((float *)node->data.data)[i] *= 1e30f;
     test_calibrated_open(&c, NULL, graph, 4, 1);
     test_clear_error();
-    assert_int_equal(inc_statistics_collect(c.calibration, c.runner.program, NULL, NULL, &statistics),
+    assert_int_equal(inc_statistics_collect(c.calibration, c.runner.program, NULL, NULL, NULL, &statistics),
                      INCISE_ERROR_DATA);
     assert_non_null(strstr(test_last_error(), "not finite on the calibration texts"));
     assert_non_null(strstr(test_last_error(), "layer.1"));
@@ -248,13 +257,13 @@ static void memory_is_bounded(void **state)
     small.max_memory = 6 * 64 * 64 * sizeof(double); /* eight inputs, two of them wider */
     c.calibration->ctx = &small;
     test_clear_error();
-    assert_int_equal(inc_statistics_collect(c.calibration, c.runner.program, NULL, NULL, &statistics),
+    assert_int_equal(inc_statistics_collect(c.calibration, c.runner.program, NULL, NULL, NULL, &statistics),
                      INCISE_ERROR_MEMORY);
     assert_non_null(strstr(test_last_error(), "statistics of 8 layer inputs"));
     c.calibration->ctx = test_ctx();
     for (size_t n = 0;; n++) {
         test_fail_after(n);
-        enum incise_status status = inc_statistics_collect(c.calibration, c.runner.program, NULL, NULL, &statistics);
+        enum incise_status status = inc_statistics_collect(c.calibration, c.runner.program, NULL, NULL, NULL, &statistics);
         test_fail_after(SIZE_MAX);
         if (status == INCISE_OK) break;
         assert_int_equal(status, INCISE_ERROR_MEMORY);

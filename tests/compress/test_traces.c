@@ -310,7 +310,7 @@ static void memory_may_be_short(void **state)
     make_place(&place);
     for (int kept = 0; kept < 2; kept++) { /* written, then read */
         enum incise_status status = INCISE_ERROR_MEMORY;
-        for (size_t n = 0; status != INCISE_OK; n += n < 40 ? 7 : 61) {
+        for (size_t n = 0; status != INCISE_OK; n += n < 40 ? 7 : 199) {
             struct test_calibrated c;
             struct incise_changes *changes;
             struct incise_prune_options options;

@@ -18,8 +18,8 @@ static char *random_text(uint64_t *seed)
     return text;
 }
 
-void test_calibrated_open(struct test_calibrated *calibrated, const char *model, struct inc_graph *graph, size_t n,
-                          uint64_t seed)
+void test_calibrated_open_shard(struct test_calibrated *calibrated, const char *model, struct inc_graph *graph,
+                                size_t n, uint64_t seed, size_t shard, size_t shards)
 {
     static char folder[512];
     char **texts = calloc(n, sizeof *texts);
@@ -32,14 +32,24 @@ void test_calibrated_open(struct test_calibrated *calibrated, const char *model,
     calibrated->graph = graph != NULL ? graph : test_fixture_graph(model);
     test_runner_open(&calibrated->runner, calibrated->graph, incise_isa_detect(), 2, INC_INTEGER_NONE);
     snprintf(folder, sizeof folder, "%s", test_fixture_path("bert-hf", NULL));
-    const struct incise_calibration source = {
-        .texts = (const char *const *)texts, .lengths = lengths, .n = n, .max_tokens = SIZE_MAX};
+    const struct incise_calibration source = {.texts = (const char *const *)texts,
+                                              .lengths = lengths,
+                                              .n = n,
+                                              .max_tokens = SIZE_MAX,
+                                              .shard = shard,
+                                              .shards = shards};
     if (inc_calibration_create(calibrated->graph, calibrated->runner.pool, calibrated->runner.device, folder, &source,
                                &calibrated->calibration) != INCISE_OK)
         fail_msg("%s", test_last_error());
     for (size_t i = 0; i < n; i++) free(texts[i]);
     free(texts);
     free(lengths);
+}
+
+void test_calibrated_open(struct test_calibrated *calibrated, const char *model, struct inc_graph *graph, size_t n,
+                          uint64_t seed)
+{
+    test_calibrated_open_shard(calibrated, model, graph, n, seed, 0, 0);
 }
 
 void test_calibrated_close(struct test_calibrated *calibrated)
