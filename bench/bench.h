@@ -4,6 +4,7 @@
 #define BENCH_H
 
 #include "base/context.h"
+#include "kernels/peak/peak.h"
 
 #define BENCH_MAX_LIST 16
 
@@ -33,25 +34,8 @@ float *bench_random_floats(struct bench *bench, size_t n, uint64_t seed);
 double bench_median(double *values, size_t n);
 bool bench_wants(const struct bench *bench, const char *family);
 
-/* What the CPU could do at most, by loops on registers, measured when asked: other work on the machine, and the clock,
- * change it from one millisecond to the next. */
-enum bench_peak {
-    BENCH_PEAK_FMA_256,
-    BENCH_PEAK_FMA_512,
-    BENCH_PEAK_I8_256,
-    BENCH_PEAK_I4_256,
-    BENCH_PEAK_DOT_512,
-    BENCH_N_PEAKS
-};
-extern const char *const bench_peak_names[];
-enum incise_isa bench_peak_isa(enum bench_peak peak);
-/* The peak of the same arithmetic on the widest registers of `isa`. */
-enum bench_peak bench_peak_widest(enum bench_peak peak, enum incise_isa isa);
-/* 1e9 operations per second, a multiplication and an addition being two. Takes about half a millisecond. */
-double bench_peak(enum bench_peak peak);
-enum bench_peak bench_peak_f32(enum incise_isa isa);
-/* Bytes per second / 1e9 of reading `bytes` at `data` in order. */
-double bench_read_rate(const void *data, size_t bytes);
+/* 1e9 operations per second of CPU time of this thread, measured for about half a millisecond. */
+double bench_peak(const struct inc_peak_kernel *kernel);
 
 /* The sections of the program. */
 void bench_gemm(struct bench *bench);

@@ -22,7 +22,7 @@ static bool f32_kernel(size_t index, struct bench_kernel *kernel)
     size_t n;
     const struct inc_gemm_f32_kernel *kernels = inc_gemm_f32_kernels(&n);
     if (index >= n) return false;
-    *kernel = (struct bench_kernel){kernels[index].name, kernels[index].isa, bench_peak_f32(kernels[index].isa)};
+    *kernel = (struct bench_kernel){kernels[index].name, kernels[index].isa, INCISE_LIMIT_F32};
     return true;
 }
 
@@ -67,7 +67,7 @@ static bool i8_kernel(size_t index, struct bench_kernel *kernel)
     const struct inc_gemm_i8_kernel *kernels = inc_gemm_i8_kernels(&n);
     if (index >= n) return false;
     *kernel = (struct bench_kernel){kernels[index].name, kernels[index].isa,
-                                    kernels[index].isa >= INCISE_ISA_VNNI ? BENCH_PEAK_DOT_512 : BENCH_PEAK_I8_256};
+                                    INCISE_LIMIT_INT8};
     return true;
 }
 
@@ -123,8 +123,7 @@ static bool group_kernel(unsigned bits, size_t index, struct bench_kernel *kerne
 {
     const struct inc_gemm_group_kernel *found = group_at(bits, index);
     if (!found) return false;
-    const enum bench_peak avx2 = bits == 4 ? BENCH_PEAK_I4_256 : BENCH_PEAK_I8_256;
-    *kernel = (struct bench_kernel){found->name, found->isa, found->isa >= INCISE_ISA_VNNI ? BENCH_PEAK_DOT_512 : avx2};
+    *kernel = (struct bench_kernel){found->name, found->isa, bits == 4 ? INCISE_LIMIT_INT4 : INCISE_LIMIT_INT8};
     return true;
 }
 

@@ -11,7 +11,6 @@
 #include "bench_gemm.h"
 
 #define STREAM_BYTES ((size_t)64 << 20)  /* of weights that a small M reads: many layers, as a model has */
-#define READ_BYTES   ((size_t)512 << 20) /* of the bandwidth's measurement: memory, as the weights of all rows */
 #define SMALL_M      8
 #define MAX_PATTERNS 16
 #define MAX_ROWS     128
@@ -98,7 +97,7 @@ static void run_round(struct table *table, size_t round, const struct bench_inpu
     const double work = 2.0 * (double)table->m * (double)(table->shape.n * table->shape.k);
     for (size_t i = 0; i < table->n_rows; i++) {
         struct row *row = &table->rows[i];
-        const double top = bench_peak(row->kernel.peak);
+        const double top = bench_peak(inc_peak_select(row->kernel.limit, row->kernel.isa));
         row->rate[round] = work / time_product(row, input) * 1e-9;
         row->share[round] = row->rate[round] * row->copies[0].density / top;
         row->speedup[round] = row->rate[round] / table->rows[row->dense].rate[round];
@@ -162,7 +161,7 @@ static void add_rows(const struct bench *bench, const struct bench_family *famil
     if (!bench_wants(bench, family->name)) return;
     for (; family->kernel(row.index, &row.kernel); row.index++) {
         if (row.kernel.isa > bench->isa || row.kernel.isa == INCISE_ISA_SCALAR) continue;
-        if (rival) row.kernel.peak = bench_peak_widest(row.kernel.peak, bench->isa);
+        if (rival) row.kernel.isa = bench->isa;
         row.dense = table->n_rows;
         for (size_t i = 0; i < n_patterns && table->n_rows < MAX_ROWS; i++) {
             row.pattern = patterns[i];
@@ -191,18 +190,18 @@ static void bench_table(struct bench *bench, struct table *table)
 
 static void print_limits(struct bench *bench)
 {
-    double rates[BENCH_N_PEAKS] = {0};
-    for (int round = 0; round < 20; round++)
-        for (enum bench_peak p = 0; p < BENCH_N_PEAKS; p++)
-            if (bench_peak_isa(p) <= bench->isa) rates[p] = fmax(rates[p], bench_peak(p));
+    size_t n;
+    const struct inc_peak_kernel *peaks = inc_peak_kernels(&n);
     printf("peaks of one thread, 1e9 operations/s:");
-    for (enum bench_peak p = 0; p < BENCH_N_PEAKS; p++)
-        if (rates[p] > 0) printf("  %s %.0f", bench_peak_names[p], rates[p]);
-    void *memory = bench_alloc(bench, READ_BYTES, 1);
-    double best = 0;
-    memset(memory, 1, READ_BYTES);
-    for (int round = 0; round < 5; round++) best = fmax(best, bench_read_rate(memory, READ_BYTES));
-    printf("\nreading %zu MiB: %.1f GB/s\n", READ_BYTES >> 20, best);
+    for (size_t i = 0; i < n; i++) {
+        double best = 0;
+        if (peaks[i].isa > bench->isa || peaks[i].isa == INCISE_ISA_SCALAR) continue;
+        for (int round = 0; round < 20; round++) best = fmax(best, bench_peak(&peaks[i]));
+        printf("  %s by %s %.0f", incise_limit_name(peaks[i].limit), peaks[i].name, best);
+    }
+    void *memory = bench_alloc(bench, INC_PEAK_READ_BYTES, 1);
+    memset(memory, 1, INC_PEAK_READ_BYTES);
+    printf("\nreading %zu MiB: %.1f GB/s\n", INC_PEAK_READ_BYTES >> 20, inc_peak_measure_read(memory, NULL, 1) * 1e-9);
     inc_free(&bench->ctx, memory);
 }
 

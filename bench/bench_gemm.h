@@ -29,7 +29,7 @@ struct bench_packed {
 struct bench_kernel {
     const char *name;
     enum incise_isa isa;
-    enum bench_peak peak;
+    enum incise_limit limit;
 };
 
 struct bench_family {

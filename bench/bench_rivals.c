@@ -22,7 +22,7 @@ struct blas_weights {
 
 static bool blas_kernel(size_t index, struct bench_kernel *kernel)
 {
-    *kernel = (struct bench_kernel){"openblas", INCISE_ISA_AVX2, BENCH_PEAK_FMA_256};
+    *kernel = (struct bench_kernel){"openblas", INCISE_ISA_AVX2, INCISE_LIMIT_F32};
     return index == 0;
 }
 
@@ -77,20 +77,20 @@ static void check(dnnl_status_t status)
     exit(INCISE_ERROR_FAILED);
 }
 
-static bool dnnl_kernel(size_t index, struct bench_kernel *kernel, enum bench_peak peak)
+static bool dnnl_kernel(size_t index, struct bench_kernel *kernel, enum incise_limit limit)
 {
-    *kernel = (struct bench_kernel){"onednn", INCISE_ISA_AVX2, peak};
+    *kernel = (struct bench_kernel){"onednn", INCISE_ISA_AVX2, limit};
     return index == 0;
 }
 
 static bool dnnl_f32_kernel(size_t index, struct bench_kernel *kernel)
 {
-    return dnnl_kernel(index, kernel, BENCH_PEAK_FMA_256);
+    return dnnl_kernel(index, kernel, INCISE_LIMIT_F32);
 }
 
 static bool dnnl_i8_kernel(size_t index, struct bench_kernel *kernel)
 {
-    return dnnl_kernel(index, kernel, BENCH_PEAK_I8_256);
+    return dnnl_kernel(index, kernel, INCISE_LIMIT_INT8);
 }
 
 static void dnnl_pack(struct bench *bench, const struct bench_family *family, size_t kernel,

@@ -31,6 +31,17 @@ class Port(c.Structure):
     _fields_ = [("name", c.c_char_p), ("type", c.c_int), ("rank", c.c_int), ("dims", c.c_int64 * 8)]
 
 
+class Peak(c.Structure):
+    _fields_ = [("kernel", c.c_char_p), ("one_thread", c.c_double), ("all_threads", c.c_double)]
+
+
+class Work(c.Structure):
+    _fields_ = [("limit", c.c_int), ("operations", c.c_double), ("done", c.c_double), ("bytes", c.c_double)]
+
+
+LIMIT_READ = 3  # INCISE_LIMIT_READ; those before it are of arithmetic
+
+
 class Incise:
     """`isa`: a number of enum incise_isa, -1 = all; `compute`: auto, float, int8 or int8-attention."""
 
@@ -68,6 +79,19 @@ class Incise:
     def run(self):
         self.check(self.lib.incise_session_run(self.session, self.inputs, c.c_size_t(len(self.inputs)), self.outputs,
                                                c.c_size_t(len(self.outputs))))
+
+    def least_seconds(self, seconds=0.2):
+        """Of the last run: time of its products at the peak of their arithmetic, which is measured now."""
+        peaks = []
+        for limit in range(LIMIT_READ):
+            peak = Peak()
+            self.check(self.lib.incise_engine_peak(self.engine, limit, c.c_double(seconds / LIMIT_READ), c.byref(peak)))
+            peaks.append(peak.all_threads)
+        work, least = Work(), 0.0
+        for i in range(self.lib.incise_model_ops(self.model)):
+            self.lib.incise_session_work(self.session, c.c_size_t(i), c.byref(work))
+            least += work.done / peaks[work.limit] if work.limit < LIMIT_READ else 0.0
+        return least
 
     def output(self):
         tensor = self.outputs[0]

@@ -5,6 +5,7 @@
 Lines on stdin, JSON lines on stdout:
   bind FILE.npz  the batches of a work: arrays `<batch>_<input>`; runs each once       -> {}
   run            one round: every batch once                                           -> {"seconds": s}
+  least          incise alone: least seconds of a round's products at the machine's peak  -> {"seconds": s}
   embed FILE.npy mean-pooled unit vectors of the rows of all batches into FILE.npy     -> {}
 """
 import json
@@ -43,6 +44,12 @@ def main():
                 start = time.perf_counter()
                 engine.run()
                 answer["seconds"] += time.perf_counter() - start
+        elif command == "least":
+            answer["seconds"] = 0.0
+            for batch in batches:
+                engine.bind(batch)
+                engine.run()
+                answer["seconds"] += engine.least_seconds(0.2 / len(batches))
         elif command == "embed":
             vectors = []
             for batch in batches:

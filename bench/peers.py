@@ -279,13 +279,15 @@ def measure(work, maker, args, isa):
             for worker in workers:
                 worker.ask("bind", path)
             times = play(workers, f"{work.model}, {work.name}, {shape}, {isa}", args.rounds)
+            least = [worker.ask("least")["seconds"] for worker in workers[:len(ours)]]
             fair = [i for i in range(len(ours), len(workers)) if cosines[i] >= MIN_COSINE]
             rival = min(fair, key=lambda i: statistics.median(times[i]), default=None)
             for i, worker in enumerate(workers):
                 against = None if rival is None or i >= len(ours) else ratio_of(times[rival], times[i])
+                share = least[i] / statistics.median(times[i]) if i < len(ours) else None
                 rows.append({"model": work.model, "work": work.name, "isa": isa, "shape": shape,
                              "contestant": worker.name, "median": texts / statistics.median(times[i]),
-                             "best": texts / min(times[i]), "cosine": cosines[i], "rival": i == rival,
+                             "best": texts / min(times[i]), "share": share, "cosine": cosines[i], "rival": i == rival,
                              "ratio": against})
     for worker in workers:
         worker.end()
@@ -295,13 +297,15 @@ def measure(work, maker, args, isa):
 # ---- report -----------------------------------------------------------------------------------------------------------
 
 def table(rows):
-    lines = ["| work | contestant | texts/s, median | best | x best rival (95 %) | cosine |", "|---|---|---|---|---|---|"]
+    lines = ["| work | contestant | texts/s, median | best | x best rival (95 %) | share of limit | cosine |",
+             "|---|---|---|---|---|---|---|"]
     for row in rows:
         cap = "" if row["isa"] == "all" else ", " + row["isa"]
         ratio = "" if row["ratio"] is None else "{:.2f} ({:.2f} to {:.2f})".format(*row["ratio"])
         ratio = "1.00, the rival" if row["rival"] else ratio
+        share = "" if row["share"] is None else "{:.0f} %".format(100 * row["share"])
         lines.append(f"| {row['model']} {row['work']}, {row['shape']}{cap} | {row['contestant']} | {row['median']:.1f} | "
-                     f"{row['best']:.1f} | {ratio} | {row['cosine']:.4f} |")
+                     f"{row['best']:.1f} | {ratio} | {share} | {row['cosine']:.4f} |")
     return "\n".join(lines)
 
 
@@ -338,7 +342,8 @@ def main():
     command = " ".join(["bench/peers", *args.models] + [f"--isa {isa}" for isa in args.isa or []])
     head = (f"`{command} --rounds {args.rounds}`, {cpu_name()}, {args.threads} threads, {versions(args.pythons)}.\n"
             f"Cosine: mean-pooled vectors of {QUALITY_TEXTS} passages, to OpenVINO f32 on the same weights before "
-            f"quantization.\n\n")
+            f"quantization. Share of limit: time of the products that are made at the peak of their arithmetic, measured "
+            f"right after the rounds, over the median time.\n\n")
     (ROOT / "build" / "peers" / "results.json").write_text(json.dumps(rows, indent=1))
     print(head + table(rows))
     if args.write:

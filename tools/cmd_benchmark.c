@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "incise/embed.h"
 #include "incise/evaluate.h"
+#include "peaks.h"
 #include "texts.h"
 #include "timing.h"
 
@@ -17,6 +18,7 @@ struct benchmark_options {
     double seconds;
     const char *tokenizer, *pooling;
     long max_length;
+    bool peak;
 };
 
 #define OPTION(name, letter, kind, field, values, help)                                                                \
@@ -33,6 +35,8 @@ static const struct tool_option options_table[] = {
     OPTION("pooling", 0, TOOL_TEXT, pooling, "mean|cls|last|max",
            "for --texts (default: as 1_Pooling says, else mean)"),
     OPTION("max-length", 0, TOOL_INT, max_length, "N", "tokens per text of --texts; longer ones are cut"),
+    OPTION("peak", 0, TOOL_FLAG, peak, NULL,
+           "measure this machine's limits first: alone without MODEL, else for peak_share"),
 };
 
 static void set_defaults(void *block)
@@ -82,6 +86,7 @@ struct benchmark {
     struct contestant *contestants;
     size_t n;
     struct texts texts;
+    struct peaks peaks; /* with --peak */
 };
 
 /* Types in the words of the ecosystem: the two signs of an integer are one precision. */
@@ -188,6 +193,21 @@ static void set_latency(struct tool_rows *rows, const double *sorted, size_t n)
     tool_set_member(rows, "latency_ms", "max", sorted[n - 1] * 1e3, 3);
 }
 
+/* Time of the products at the peak of their arithmetic, over the time of a run. */
+static void set_peak_share(const struct benchmark *b, struct tool_rows *rows, const struct contestant *c,
+                           double seconds)
+{
+    double least = 0;
+    tool_set_null(rows, "peak_share");
+    if (!b->options->peak) return;
+    for (size_t i = 0; i < incise_model_ops(c->model); i++) {
+        struct incise_work work;
+        incise_session_work(c->timed.session, i, &work);
+        if (work.limit != INCISE_LIMIT_READ) least += peaks_seconds(&b->peaks, &work);
+    }
+    tool_set_real(rows, "peak_share", least / seconds, 3);
+}
+
 /* One row; `speedup` is known already since it needs the rounds in their order. Sorts the model's times. */
 static void add_row(const struct benchmark *b, struct tool_rows *rows, struct contestant *c, size_t batch,
                     size_t length, size_t rounds, double speedup)
@@ -215,6 +235,7 @@ static void add_row(const struct benchmark *b, struct tool_rows *rows, struct co
     tool_set_real(rows, "peak_rss_mb", peak_rss_mb(), 1);
     tool_set_real(rows, "load_s", incise_model_load_seconds(c->model), 3);
     tool_set_real(rows, "speedup", speedup, 2);
+    set_peak_share(b, rows, c, (double)batch / fps);
     set_quality(rows, c);
 }
 
@@ -257,6 +278,7 @@ static enum incise_status print(const struct benchmark *b, struct tool_rows *row
                                           "iterations", "fps_best", "tokens_per_s", "peak_rss_mb", "load_s"};
     enum tool_format format = (enum tool_format)b->global->format;
     for (size_t i = 0; i < sizeof details / sizeof details[0]; i++) tool_hide(rows, details[i]);
+    if (!b->options->peak) tool_hide(rows, "peak_share");
     if (b->texts.n == 0) {
         tool_hide(rows, "cosine_mean");
         tool_hide(rows, "cosine_p1");
@@ -306,11 +328,16 @@ static enum incise_status run(const struct tool_global *global, void *block, cha
     if (status == INCISE_OK && options->texts != NULL) status = texts_load(options->texts, &b.texts);
     if (status == INCISE_OK && b.texts.n == 1)
         status = tool_fail(INCISE_ERROR_DATA, "%s: holds one text; models are compared on two or more", options->texts);
+    if (status == INCISE_OK && n == 0 && !options->peak)
+        status = tool_fail(INCISE_ERROR_USAGE, "benchmark: MODEL or --peak is missing; see incise benchmark --help");
     if (status == INCISE_OK) status = tool_engine(global, &b.engine);
+    if (status == INCISE_OK && options->peak) status = peaks_measure(b.engine, options->seconds, &b.peaks);
     if (status == INCISE_OK && (b.contestants = tool_alloc(n, sizeof *b.contestants)) == NULL)
         status = INCISE_ERROR_MEMORY;
     for (size_t i = 0; i < n && status == INCISE_OK; i++) b.contestants[i].path = arguments[i];
-    if (status == INCISE_OK) status = benchmark(&b, &batches, &lengths);
+    if (status == INCISE_OK)
+        status = n == 0 ? peaks_print(&b.peaks, b.engine, (enum tool_format)global->format)
+                        : benchmark(&b, &batches, &lengths);
     for (size_t i = 0; i < n && b.contestants != NULL; i++) release(&b.contestants[i]);
     free(b.contestants);
     texts_release(&b.texts);
@@ -320,11 +347,11 @@ static enum incise_status run(const struct tool_global *global, void *block, cha
 
 const struct tool_command tool_benchmark = {
     .name = "benchmark",
-    .arguments = "MODEL...",
+    .arguments = "[MODEL...]",
     .summary = "speed of models, measured in turns; with --texts also what each keeps of the first one's quality",
     .options = options_table,
     .n_options = sizeof options_table / sizeof options_table[0],
-    .min_arguments = 1,
+    .min_arguments = 0,
     .max_arguments = 64,
     .options_bytes = sizeof(struct benchmark_options),
     .defaults = set_defaults,

@@ -349,6 +349,7 @@ static void add_decision(void *user, const struct incise_decision *decision)
     tool_set_real(rows, "value", decision->value, 4);
     tool_set_real(rows, "bound", decision->bound, 4);
     tool_set_real(rows, "required", decision->limit, 4);
+    tool_set_int(rows, "texts", (int64_t)decision->texts);
     tool_set_text(rows, "met", decision->met ? "yes" : "no");
 }
 

@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "incise/array.h"
 #include "incise/session.h"
+#include "peaks.h"
 
 struct run_options {
     struct tool_list inputs;
@@ -24,7 +25,8 @@ static const struct tool_option options_table[] = {
     OPTION("force", 'f', TOOL_FLAG, force, NULL, "replace DIR if it exists"),
     OPTION("reference", 0, TOOL_FLAG, reference, NULL,
            "run the file's ops one by one in plain C: slow, the definition of right"),
-    OPTION("profile", 0, TOOL_FLAG, profile, NULL, "time per op"),
+    OPTION("profile", 0, TOOL_FLAG, profile, NULL,
+           "per op: time, rate, and share of this machine's peak, measured first"),
     OPTION("dump-after", 0, TOOL_TEXT, dump_after, "PASS",
            "print the graph after a lowering pass ('' = as read) and stop"),
 };
@@ -155,16 +157,25 @@ static enum incise_status print_outputs(const struct tool_global *global, const 
     return status;
 }
 
-/* Of one run of the op, as if no token were padding. */
-static double flop_of(const struct run_state *state, const struct incise_op_row *op)
+/* Rates of op `index`, which took `seconds` in the last run. */
+static void set_rates(struct tool_rows *rows, const struct run_state *state, const struct peaks *peaks, size_t index,
+                      double seconds)
 {
-    const struct incise_tensor *input = &state->inputs[0];
-    double texts = input->rank == 2 ? (double)input->dims[0] : 1;
-    double length = input->rank == 2 ? (double)input->dims[1] : 1;
-    return op->flop_per_token * texts * length + op->flop_per_text * texts;
+    struct incise_work work;
+    incise_session_work(state->session, index, &work);
+    tool_set_null(rows, "gflops");
+    tool_set_null(rows, "gb_per_s");
+    tool_set_null(rows, "peak_share");
+    if (seconds <= 0) return;
+    if (work.limit == INCISE_LIMIT_READ)
+        tool_set_real(rows, "gb_per_s", work.bytes / seconds * 1e-9, 1);
+    else
+        tool_set_real(rows, "gflops", work.operations / seconds * 1e-9, 1);
+    tool_set_real(rows, "peak_share", peaks_seconds(peaks, &work) / seconds, 3);
 }
 
-static enum incise_status print_profile(const struct tool_global *global, const struct run_state *state)
+static enum incise_status print_profile(const struct tool_global *global, const struct run_state *state,
+                                        const struct peaks *peaks)
 {
     size_t n = incise_model_ops(state->model);
     double *seconds = tool_alloc(n, sizeof *seconds), total = 0;
@@ -180,11 +191,7 @@ static enum incise_status print_profile(const struct tool_global *global, const 
         tool_set_text(rows, "name", op.name);
         tool_set_real(rows, "ms", seconds[i] * 1e3, 3);
         tool_set_real(rows, "share", total > 0 ? seconds[i] / total : 0, 3);
-        double flop = flop_of(state, &op);
-        if (flop > 0 && seconds[i] > 0)
-            tool_set_real(rows, "gflops", flop / seconds[i] / 1e9, 1);
-        else
-            tool_set_null(rows, "gflops");
+        set_rates(rows, state, peaks, i, seconds[i]);
         tool_set_text(rows, "kernel", op.kernel);
     }
     if (status == INCISE_OK) status = tool_rows_print(rows, (enum tool_format)global->format, false);
@@ -193,6 +200,8 @@ static enum incise_status print_profile(const struct tool_global *global, const 
     return status;
 }
 
+#define PEAK_SECONDS 0.1
+
 static enum incise_status run_model(const struct tool_global *global, struct run_state *state,
                                     const struct run_options *options, bool *from_file)
 {
@@ -200,8 +209,12 @@ static enum incise_status run_model(const struct tool_global *global, struct run
     if (status == INCISE_OK) status = read_inputs(state, options, from_file);
     if (status == INCISE_OK) status = incise_session_create(state->model, &state->session);
     if (status != INCISE_OK) return status;
+    struct peaks peaks;
     if (options->profile) { /* the first run touches fresh memory: time the second */
-        status = incise_session_run(state->session, state->inputs, state->n_inputs, state->outputs, state->n_outputs);
+        status = peaks_measure(state->engine, PEAK_SECONDS, &peaks);
+        if (status == INCISE_OK)
+            status =
+                incise_session_run(state->session, state->inputs, state->n_inputs, state->outputs, state->n_outputs);
         incise_session_profile(state->session, 1);
     }
     if (status == INCISE_OK)
@@ -209,7 +222,7 @@ static enum incise_status run_model(const struct tool_global *global, struct run
     if (status == INCISE_OK && options->out != NULL) status = write_outputs(state, options);
     if (status != INCISE_OK) return status;
     if (!options->profile) return print_outputs(global, state);
-    return print_profile(global, state);
+    return print_profile(global, state, &peaks);
 }
 
 static void print_text(void *user, const char *text)

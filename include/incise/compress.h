@@ -65,6 +65,7 @@ struct incise_decision {
     const char *figure;
     double value, bound, limit; /* bound: the end of the interval that must keep the limit */
     int met;                    /* all of them */
+    size_t texts;               /* that were looked at; a mean cosine that is hopeless on a few needs no others */
 };
 typedef void incise_decision_fn(void *user, const struct incise_decision *decision);
 

@@ -71,6 +71,27 @@ struct incise_kernel_row {
 INCISE_API size_t incise_engine_kernels(const struct incise_engine *engine);
 INCISE_API void incise_engine_kernel(const struct incise_engine *engine, size_t index, struct incise_kernel_row *row);
 
+/* What bounds an op at best. */
+enum incise_limit {
+    INCISE_LIMIT_F32 = 0,  /* operations on floats, a multiplication and an addition being two */
+    INCISE_LIMIT_INT8 = 1, /* on bytes, summed in 32 bits */
+    INCISE_LIMIT_INT4 = 2, /* on bytes and 4-bit weights */
+    INCISE_LIMIT_READ = 3, /* bytes read from memory */
+    INCISE_LIMITS = 4
+};
+/* "f32", "int8", "int4", "read". */
+INCISE_API const char *incise_limit_name(enum incise_limit limit);
+
+/* A limit as measured: operations, or bytes, per second. */
+struct incise_peak {
+    const char *kernel; /* static text: the loop that was run */
+    double one_thread, all_threads;
+};
+/* Measures `limit` with the engine's instruction set for about `seconds`, half of it on one thread and half on all: the
+ * best of short slots. READ takes 512 MiB of memory meanwhile. Nothing else should run. */
+INCISE_API INCISE_CHECK enum incise_status incise_engine_peak(struct incise_engine *engine, enum incise_limit limit,
+                                                              double seconds, struct incise_peak *peak);
+
 /* The library's version, "1.2.3". */
 INCISE_API const char *incise_version(void);
 /* "scalar", "avx2", "avx512", "vnni", "bf16". */

@@ -32,6 +32,16 @@ INCISE_API INCISE_CHECK enum incise_status incise_session_run(struct incise_sess
 INCISE_API void incise_session_profile(struct incise_session *session, int enabled);
 INCISE_API size_t incise_session_times(const struct incise_session *session, double *seconds, size_t capacity);
 
+/* What op `index` (incise_model_op) did in the last run. A product of matrices is bound by its operations, everything
+ * else counts as bound by memory, though rows that stay in a cache come faster. */
+struct incise_work {
+    enum incise_limit limit;
+    double operations; /* as the dense op, of real tokens and visible pairs; 0 where the limit is READ */
+    double done;       /* those that were not skipped */
+    double bytes;      /* of weights and rows, read or written once */
+};
+INCISE_API void incise_session_work(const struct incise_session *session, size_t index, struct incise_work *work);
+
 #ifdef __cplusplus
 }
 #endif

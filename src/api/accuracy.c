@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "api/bootstrap.h"
 #include "api/cosines.h"
 #include "api/embed_internal.h"
 #include "base/size.h"
@@ -13,9 +14,9 @@
 #include "compress/levels.h"
 #include "incise/evaluate.h"
 
-#define RANKED_TEXTS 24 /* that units are ranked on: deterministic losses of the same texts rank well */
-#define SEED         0  /* of the resamples, the default of `evaluate` */
-#define CHUNK        1024
+#define FEW_TEXTS 12 /* that units are ranked on, and that a check looks at first */
+#define SEED      0  /* of the resamples, the default of `evaluate` */
+#define CHUNK     1024
 
 enum { PART_TEXTS, PART_QUERIES, PART_DOCUMENTS, PARTS };
 
@@ -29,8 +30,8 @@ struct control {
     const struct incise_text_list *parts[PARTS];
     const char *prompts[PARTS];
     float *base[PARTS], *now[PARTS]; /* vectors of the model as it was, and of a mixture */
-    const char *ranked_texts[RANKED_TEXTS];
-    size_t ranked_lengths[RANKED_TEXTS], ranked[RANKED_TEXTS], n_ranked;
+    const char *few_texts[FEW_TEXTS];
+    size_t few_lengths[FEW_TEXTS], few[FEW_TEXTS], n_few; /* `few`: their places */
 };
 
 /* ---- figures --------------------------------------------------------------------------------------------------- */
@@ -127,7 +128,8 @@ static void judge(const struct control *control, const struct figures *figures, 
         double room = requirement->at_most ? requirement->limit - bound : bound - requirement->limit;
         if (i > 0 && !(room < least)) continue;
         least = room;
-        *verdict = (struct inc_verdict){figure_table[index].name, figure.value, bound, requirement->limit, room >= 0};
+        *verdict = (struct inc_verdict){figure_table[index].name, figure.value, bound, requirement->limit, room >= 0,
+                                        control->parts[fidelity_part(control)]->n};
     }
 }
 
@@ -147,9 +149,13 @@ static enum incise_status embed(const struct control *control, const struct inci
     return INCISE_OK;
 }
 
-static enum incise_status embed_all(const struct control *control, float *const out[PARTS])
+/* Queries are looked at by retrieval only, documents or texts by both. */
+static enum incise_status embed_needed(const struct control *control, float *const out[PARTS])
 {
-    for (int p = 0; p < PARTS; p++) INC_TRY(embed(control, control->parts[p], control->prompts[p], out[p]));
+    for (int p = 0; p < PARTS; p++) {
+        bool is_needed = p == fidelity_part(control) || (p != PART_TEXTS && needs(control, true));
+        if (is_needed) INC_TRY(embed(control, control->parts[p], control->prompts[p], out[p]));
+    }
     return INCISE_OK;
 }
 
@@ -165,18 +171,45 @@ static double cost_of(void *user, size_t unit, unsigned level)
     return inc_levels_cost(&control->levels, unit, level);
 }
 
-/* Mean of 1 - cosine over the ranked texts; vectors that cannot be had count as lost. */
+/* Cosines of the few texts' vectors to what they were. */
+static enum incise_status few_cosines(struct control *control, double cosines[FEW_TEXTS])
+{
+    int part = fidelity_part(control);
+    const struct incise_text_list list = {control->few_texts, control->few_lengths, control->n_few};
+    size_t width = incise_embedder_width(control->embedder);
+    INC_TRY(embed(control, &list, control->prompts[part], control->now[part]));
+    for (size_t i = 0; i < control->n_few; i++)
+        cosines[i] = inc_cosine(control->now[part] + i * width, control->base[part] + control->few[i] * width, width);
+    return INCISE_OK;
+}
+
+/* Mean of 1 - cosine. */
 static enum incise_status loss_now(void *user, double *loss)
 {
     struct control *control = user;
-    int part = fidelity_part(control);
-    const struct incise_text_list list = {control->ranked_texts, control->ranked_lengths, control->n_ranked};
-    size_t width = incise_embedder_width(control->embedder);
-    INC_TRY(embed(control, &list, control->prompts[part], control->now[part]));
-    *loss = 0;
-    for (size_t i = 0; i < control->n_ranked; i++)
-        *loss += 1 - inc_cosine(control->now[part] + i * width, control->base[part] + control->ranked[i] * width, width);
-    *loss /= (double)control->n_ranked;
+    double cosines[FEW_TEXTS], sum = 0;
+    INC_TRY(few_cosines(control, cosines));
+    for (size_t i = 0; i < control->n_few; i++) sum += 1 - cosines[i];
+    *loss = sum / (double)control->n_few;
+    return INCISE_OK;
+}
+
+/* A mean cosine whose whole interval on few texts lies below its limit is not met; no others are looked at then. */
+static enum incise_status check_few(struct control *control, struct inc_verdict *verdict, bool *decided)
+{
+    const struct incise_quantize_options *options = control->options;
+    double cosines[FEW_TEXTS];
+    struct incise_figure mean;
+    *decided = false;
+    if (control->n_few == control->parts[fidelity_part(control)]->n || !needs(control, false)) return INCISE_OK;
+    INC_TRY(few_cosines(control, cosines));
+    INC_TRY(inc_bootstrap(control->ctx, inc_statistic_mean, cosines, control->n_few, SEED, &mean));
+    for (size_t i = 0; i < options->n_requirements && !*decided; i++) {
+        const struct incise_requirement *requirement = &options->requirements[i];
+        if (strcmp(requirement->figure, "cosine_mean") != 0 || requirement->at_most) continue;
+        *verdict = (struct inc_verdict){"cosine_mean", mean.value, mean.lo, requirement->limit, false, control->n_few};
+        *decided = mean.hi < requirement->limit;
+    }
     return INCISE_OK;
 }
 
@@ -184,7 +217,10 @@ static enum incise_status check_now(void *user, struct inc_verdict *verdict)
 {
     struct control *control = user;
     struct figures figures;
-    INC_TRY(embed_all(control, control->now));
+    bool decided;
+    INC_TRY(check_few(control, verdict, &decided));
+    if (decided) return INCISE_OK;
+    INC_TRY(embed_needed(control, control->now));
     INC_TRY(measure(control, &figures));
     judge(control, &figures, verdict);
     return INCISE_OK;
@@ -208,6 +244,7 @@ static void tell_move(void *user, size_t unit, unsigned from, unsigned to, const
         decision.bound = verdict->bound;
         decision.limit = verdict->wanted;
         decision.met = verdict->met;
+        decision.texts = verdict->texts;
     }
     options->decision(options->decision_user, &decision);
 }
@@ -243,7 +280,7 @@ static enum incise_status embed_base(struct control *control)
         if (control->base[p] == NULL || control->now[p] == NULL)
             return inc_fail_memory(control->ctx, n * width * sizeof(float), "vectors");
     }
-    return embed_all(control, control->base);
+    return embed_needed(control, control->base);
 }
 
 static enum incise_status take_held_out(struct control *control)
@@ -266,14 +303,14 @@ static enum incise_status take_held_out(struct control *control)
 }
 
 /* Texts that lie evenly among those that decide. */
-static void choose_ranked(struct control *control)
+static void choose_few(struct control *control)
 {
     const struct incise_text_list *list = control->parts[fidelity_part(control)];
-    control->n_ranked = inc_min_size(RANKED_TEXTS, list->n);
-    for (size_t i = 0; i < control->n_ranked; i++) {
-        control->ranked[i] = i * list->n / control->n_ranked;
-        control->ranked_texts[i] = list->texts[control->ranked[i]];
-        control->ranked_lengths[i] = list->lengths[control->ranked[i]];
+    control->n_few = inc_min_size(FEW_TEXTS, list->n);
+    for (size_t i = 0; i < control->n_few; i++) {
+        control->few[i] = i * list->n / control->n_few;
+        control->few_texts[i] = list->texts[control->few[i]];
+        control->few_lengths[i] = list->lengths[control->few[i]];
     }
 }
 
@@ -321,7 +358,7 @@ enum incise_status inc_quantize_controlled(struct incise_engine *engine, struct 
     if (status == INCISE_OK) status = embed_base(&control);
     if (status == INCISE_OK)
         status = inc_levels_create(*graph, engine->pool, options, calibration, changes, &control.levels);
-    if (status == INCISE_OK) choose_ranked(&control);
+    if (status == INCISE_OK) choose_few(&control);
     if (status == INCISE_OK) status = search(&control);
     if (status == INCISE_OK) status = inc_levels_finish(&control.levels, &result);
     close_control(&control);

@@ -3,6 +3,7 @@
 
 #include "api/engine_internal.h"
 #include "base/cpu.h"
+#include "kernels/peak/peak.h"
 
 void incise_engine_options_init(struct incise_engine_options *options)
 {
@@ -98,6 +99,40 @@ size_t incise_engine_kernels(const struct incise_engine *engine)
     size_t n = 0;
     while (engine->device->ops->kernel(engine->device, n, &family, &name, &isa)) n++;
     return n;
+}
+
+static const char *const limit_names[] = {
+    [INCISE_LIMIT_F32] = "f32",
+    [INCISE_LIMIT_INT8] = "int8",
+    [INCISE_LIMIT_INT4] = "int4",
+    [INCISE_LIMIT_READ] = "read",
+};
+
+const char *incise_limit_name(enum incise_limit limit)
+{
+    return (unsigned)limit < INCISE_LIMITS ? limit_names[limit] : "unknown";
+}
+
+static enum incise_status measure_read(struct incise_engine *engine, double seconds, struct incise_peak *peak)
+{
+    void *memory = inc_alloc_zero(&engine->ctx, INC_PEAK_READ_BYTES, 1);
+    if (memory == NULL) return inc_fail_memory(&engine->ctx, INC_PEAK_READ_BYTES, "memory to read");
+    *peak = (struct incise_peak){.kernel = "read", .one_thread = inc_peak_measure_read(memory, NULL, seconds / 2),
+                                 .all_threads = inc_peak_measure_read(memory, engine->pool, seconds / 2)};
+    inc_free(&engine->ctx, memory);
+    return INCISE_OK;
+}
+
+enum incise_status incise_engine_peak(struct incise_engine *engine, enum incise_limit limit, double seconds,
+                                      struct incise_peak *peak)
+{
+    if ((unsigned)limit >= INCISE_LIMITS)
+        return inc_fail(&engine->ctx, INCISE_ERROR_USAGE, "limit %d: use 0 to %d", (int)limit, INCISE_LIMITS - 1);
+    if (limit == INCISE_LIMIT_READ) return measure_read(engine, seconds, peak);
+    const struct inc_peak_kernel *kernel = inc_peak_select(limit, engine->isa);
+    *peak = (struct incise_peak){.kernel = kernel->name, .one_thread = inc_peak_measure(kernel, NULL, seconds / 2),
+                                 .all_threads = inc_peak_measure(kernel, engine->pool, seconds / 2)};
+    return INCISE_OK;
 }
 
 void incise_engine_kernel(const struct incise_engine *engine, size_t index, struct incise_kernel_row *row)

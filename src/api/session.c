@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "api/model_internal.h"
+#include "lower/work.h"
 
 enum incise_status incise_session_create(struct incise_model *model, struct incise_session **out)
 {
@@ -95,4 +96,9 @@ size_t incise_session_times(const struct incise_session *session, double *second
     if (n > capacity) n = capacity;
     memcpy(seconds, session->run->seconds, n * sizeof *seconds);
     return n;
+}
+
+void incise_session_work(const struct incise_session *session, size_t index, struct incise_work *work)
+{
+    inc_step_work(session->run->program, index, &session->run->batch, work);
 }

@@ -119,26 +119,37 @@ static int by_worth(const void *a, const void *b)
     return x->unit < y->unit ? -1 : x->unit > y->unit;
 }
 
-static enum incise_status plan_steps(struct search *search)
+static enum incise_status set_all(struct search *search, unsigned level)
 {
-    INC_TRY(rank_units(search));
-    for (size_t u = 0; u < search->n_units; u++) add_steps(search, u);
-    qsort(search->steps, search->n_steps, sizeof *search->steps, by_worth);
     for (size_t u = 0; u < search->n_units; u++) {
-        INC_TRY(search->ops->set(search->user, u, 0));
-        search->units[u].level = 0;
+        INC_TRY(search->ops->set(search->user, u, level));
+        search->units[u].level = level;
     }
-    search->move = (struct step){.unit = SIZE_MAX, .from = search->n_levels - 1};
-    search->untold = true;
     return INCISE_OK;
 }
 
-/* ---- up, and back ---------------------------------------------------------------------------------------------- */
+static enum incise_status plan_steps(struct search *search)
+{
+    INC_TRY(set_all(search, search->n_levels - 1));
+    INC_TRY(rank_units(search));
+    for (size_t u = 0; u < search->n_units; u++) add_steps(search, u);
+    qsort(search->steps, search->n_steps, sizeof *search->steps, by_worth);
+    return set_all(search, 0);
+}
+
+/* ---- down, up, and back ---------------------------------------------------------------------------------------------- */
+
+static enum incise_status drop(struct search *search, struct inc_verdict *verdict)
+{
+    INC_TRY(set_all(search, 0));
+    search->move = (struct step){.unit = SIZE_MAX, .from = search->n_levels - 1};
+    search->untold = true;
+    return check(search, verdict);
+}
 
 static enum incise_status climb(struct search *search, struct inc_verdict *verdict)
 {
     size_t low = 0, high = 0;
-    INC_TRY(check(search, verdict));
     while (!verdict->met && high < search->n_steps) {
         low = high;
         high = inc_min_size(inc_max_size(1, 2 * high), search->n_steps);
@@ -190,10 +201,13 @@ enum incise_status inc_accuracy_search(const struct inc_ctx *ctx, const struct i
     search.units = inc_alloc_zero(ctx, n_units, sizeof *search.units);
     search.steps = inc_alloc_array(ctx, n_units, INC_ACCURACY_LEVELS * sizeof *search.steps);
     enum incise_status status = search.units != NULL && search.steps != NULL
-                                    ? plan_steps(&search)
+                                    ? drop(&search, last)
                                     : inc_fail_memory(ctx, n_units * sizeof *search.units, "accuracy control");
-    if (status == INCISE_OK) status = climb(&search, last);
-    if (status == INCISE_OK && last->met) status = descend(&search, last);
+    if (status == INCISE_OK && !last->met) {
+        status = plan_steps(&search);
+        if (status == INCISE_OK) status = climb(&search, last);
+        if (status == INCISE_OK && last->met) status = descend(&search, last);
+    }
     inc_free(ctx, search.units);
     inc_free(ctx, search.steps);
     return status;

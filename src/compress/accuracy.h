@@ -14,6 +14,7 @@ struct inc_verdict {
     double value, bound; /* the figure, and the end of its interval that must hold */
     double wanted;
     bool met;
+    size_t texts; /* that were looked at: fewer than there are only if it is not met */
 };
 
 /* What the search asks for and tells. Levels count from 0, the cheapest, to n_levels - 1, where nothing is lost. */
@@ -32,11 +33,11 @@ struct inc_accuracy_ops {
     void (*ranked)(void *user, size_t done, size_t total);
 };
 
-/* 1. Ranks: the loss of each unit at each level while all others are at the top. 2. All units go to level 0. 3. Steps up
- * are taken in the order of loss avoided per cost, as many at a time as were taken before, until the requirement is met;
- * then halves of the last run are taken back. 4. The most expensive steps that are left are tried without, at most
- * INC_ACCURACY_TRIES of them. *last is the verdict on
- * the outcome: not met, if all units at the top do not meet it. */
+/* 1. All units go to level 0; if that meets the requirement it is the outcome. 2. Ranks: the loss of each unit at each
+ * level while all others are at the top. 3. From level 0, steps up are taken in the order of loss avoided per cost, as
+ * many at a time as were taken before, until the requirement is met; then halves of the last run are taken back. 4. The
+ * most expensive steps that are left are tried without, at most INC_ACCURACY_TRIES of them. *last is the verdict on the
+ * outcome: not met, if all units at the top do not meet it. */
 #define INC_ACCURACY_TRIES 8
 enum incise_status inc_accuracy_search(const struct inc_ctx *ctx, const struct inc_accuracy_ops *ops, void *user,
                                        size_t n_units, unsigned n_levels, struct inc_verdict *last)

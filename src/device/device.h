@@ -180,6 +180,7 @@ struct inc_step_info {
     const char *kernel; /* static text */
     size_t bytes;       /* packed */
     double density;     /* share of the multiplications that are done, 0..1 */
+    enum incise_limit limit;
 };
 
 struct inc_device_ops {

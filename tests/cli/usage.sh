@@ -18,6 +18,7 @@ fails incise embed $data/tiny/bert --max-length -1
 fails incise evaluate $data/tiny/bert $data/tiny/bert
 fails incise evaluate $data/tiny/bert $data/tiny/bert --texts $data/passages.txt --require nonsense
 fails incise evaluate $data/tiny/bert $data/tiny/bert --texts $data/passages.txt --require 'ndcg10>=0.5'
+fails incise benchmark
 fails incise benchmark $data/tiny/bert -b 1,,2
 fails incise benchmark $data/tiny/bert -s 0
 INCISE_THREADS=many fails incise devices

@@ -16,7 +16,7 @@ enum { UNITS = 40, LEVELS = 3 };
 struct model {
     double loss[UNITS][LEVELS], cost[UNITS][LEVELS], limit;
     unsigned level[UNITS], told[UNITS];
-    size_t checks, moves;
+    size_t checks, moves, losses;
     bool known; /* the last verdict told */
 };
 
@@ -41,6 +41,7 @@ static double cost_of(void *user, size_t unit, unsigned level)
 static enum incise_status loss_now(void *user, double *loss)
 {
     *loss = total(user);
+    ((struct model *)user)->losses++;
     return INCISE_OK;
 }
 
@@ -49,7 +50,7 @@ static enum incise_status check_now(void *user, struct inc_verdict *verdict)
     struct model *model = user;
     double loss = total(model);
     model->checks++;
-    *verdict = (struct inc_verdict){"loss", loss, loss, model->limit, loss <= model->limit};
+    *verdict = (struct inc_verdict){"loss", loss, loss, model->limit, loss <= model->limit, 1};
     return INCISE_OK;
 }
 
@@ -147,6 +148,7 @@ static void what_holds_already_stays(void **state)
     model.limit = UNITS;
     assert_int_equal(search(&model, &last), INCISE_OK);
     assert_true(last.met && model.checks == 1 && model.moves == 1 && model.known);
+    assert_int_equal(model.losses, 0); /* nothing is ranked */
     for (size_t i = 0; i < UNITS; i++) assert_int_equal(model.level[i], 0);
 }
 
@@ -291,7 +293,7 @@ static enum incise_status subject_check(void *user, struct inc_verdict *verdict)
     struct subject *subject = user;
     double loss = 0;
     INC_TRY(subject_loss(user, &loss));
-    *verdict = (struct inc_verdict){"difference", loss, loss, subject->limit, loss <= subject->limit};
+    *verdict = (struct inc_verdict){"difference", loss, loss, subject->limit, loss <= subject->limit, 1};
     return INCISE_OK;
 }
 

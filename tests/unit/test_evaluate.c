@@ -226,6 +226,68 @@ static void test_bootstrap(void **state)
     expect(&figure, sqrt(0.5), 1e-12);
 }
 
+/* Standard normal values that sum to 0, each with its mirror image, by Box and Muller. */
+static void normal_values(double *values, size_t n, uint64_t *seed)
+{
+    for (size_t i = 0; i + 1 < n; i += 2) {
+        double radius = sqrt(-2 * log(1 - (double)test_random_float(seed, 0, 1)));
+        values[i] = radius * cos(6.283185307179586 * (double)test_random_float(seed, 0, 1));
+        values[i + 1] = -values[i];
+    }
+}
+
+/* A resampled mean is normal about the mean with s / sqrt(n), s that of the values themselves. The 2.5th percentile of
+ * 1000 resamples, interpolated linearly, is expected at 25.975 / 1001 of that distribution: 1.9440 of its s below the
+ * mean. It scatters by sqrt(.025 * .975 / 1000) / phi(1.96) = .0845, the mean over 128 seeds by .0075: 5 of these. */
+static void test_interval_of_a_mean(void **state)
+{
+    enum { N = 200, SEEDS = 128 };
+    double values[N], squares = 0, low = 0, high = 0;
+    uint64_t seed = test_seed();
+    (void)state;
+    normal_values(values, N, &seed);
+    for (size_t i = 0; i < N; i++) squares += values[i] * values[i];
+    double error = sqrt(squares / N) / sqrt(N);
+    for (uint64_t s = 0; s < SEEDS; s++) {
+        struct incise_figure figure;
+        assert_int_equal(inc_bootstrap(test_ctx(), inc_statistic_mean, values, N, seed + 1000 * s, &figure), INCISE_OK);
+        assert_true(fabs(figure.value) < 1e-12);
+        low += figure.lo / error / SEEDS;
+        high += figure.hi / error / SEEDS;
+    }
+    assert_true(fabs(low + 1.9440) < 5 * 0.0075 && fabs(high - 1.9440) < 5 * 0.0075);
+}
+
+/* P(the resample holds at least `least` of the first k of n items): the tail of a binomial of n and k / n. */
+static double binomial_tail(size_t n, size_t k, size_t least)
+{
+    double p = (double)k / (double)n, term = pow(1 - p, (double)n), below = 0;
+    for (size_t i = 0; i < least; i++) {
+        below += term;
+        term *= (double)(n - i) / (double)(i + 1) * p / (1 - p);
+    }
+    return 1 - below;
+}
+
+/* The 1st percentile of 1001 values is the 11th smallest, which in a resample is at most the k-th of all if 11 or more of
+ * those k are drawn. The ends of the interval have 2.5 % of resamples outside, give or take 5 of the sqrt(.025 * .975 /
+ * 1000) = .0049 that 1000 resamples scatter by. */
+static void test_interval_of_a_percentile(void **state)
+{
+    enum { N = 1001 };
+    double values[N];
+    struct incise_figure figure;
+    (void)state;
+    for (size_t i = 0; i < N; i++) values[i] = (double)(i + 1);
+    assert_int_equal(inc_bootstrap_p1(test_ctx(), values, N, test_seed(), &figure), INCISE_OK);
+    assert_true(fabs(figure.value - 11) < 1e-9);
+    double slack = 5 * 0.0049;
+    assert_true(binomial_tail(N, (size_t)floor(figure.lo) - 1, 11) < 0.025 + slack);
+    assert_true(binomial_tail(N, (size_t)ceil(figure.lo), 11) > 0.025 - slack);
+    assert_true(binomial_tail(N, (size_t)floor(figure.hi) - 1, 11) < 0.975 + slack);
+    assert_true(binomial_tail(N, (size_t)ceil(figure.hi), 11) > 0.975 - slack);
+}
+
 static void test_out_of_memory(void **state)
 {
     struct incise_figure figure;
@@ -246,7 +308,8 @@ int main(void)
         cmocka_unit_test(test_neighbours),    cmocka_unit_test(test_threads_and_seeds),
         cmocka_unit_test(test_bad_vectors),   cmocka_unit_test(test_ndcg),
         cmocka_unit_test(test_spearman),      cmocka_unit_test(test_bootstrap),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_interval_of_a_mean),
+        cmocka_unit_test(test_interval_of_a_percentile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

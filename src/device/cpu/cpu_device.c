@@ -52,11 +52,14 @@ static void cpu_describe(const struct inc_device *device, const struct inc_step 
                          const struct inc_prepared *prepared, struct inc_step_info *info)
 {
     const struct inc_cpu *cpu = (const struct inc_cpu *)device;
-    *info = (struct inc_step_info){.kernel = "", .density = 1};
-    if (step->op == INC_OP_LINEAR)
+    *info = (struct inc_step_info){.kernel = "", .density = 1, .limit = INCISE_LIMIT_READ};
+    if (step->op == INC_OP_LINEAR) {
         inc_cpu_describe_linear(cpu, prepared, info);
-    else if (step->op == INC_OP_ATTENTION)
-        info->kernel = inc_cpu_attention_kernel(cpu, step)->name;
+    } else if (step->op == INC_OP_ATTENTION) {
+        const struct inc_attention_kernel *kernel = inc_cpu_attention_kernel(cpu, step);
+        info->kernel = kernel->name;
+        info->limit = kernel->i8 != NULL ? INCISE_LIMIT_INT8 : INCISE_LIMIT_F32;
+    }
 }
 
 static size_t worker_scratch(const struct inc_cpu *cpu, const struct inc_step *steps, size_t n_steps)

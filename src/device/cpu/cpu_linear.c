@@ -89,11 +89,14 @@ void inc_cpu_describe_linear(const struct inc_cpu *cpu, const struct inc_prepare
     const struct inc_gemm_i8_weights *i8 = &prepared->u.i8;
     const struct inc_gemm_group_weights *group = &prepared->u.group.weights;
     switch (prepared->form) {
-    case INC_CPU_I8: *info = (struct inc_step_info){cpu->gemm_i8->name, i8->bytes, i8->density}; break;
-    case INC_CPU_GROUP:
-        *info = (struct inc_step_info){prepared->u.group.kernel->name, group->bytes, group->density};
+    case INC_CPU_I8:
+        *info = (struct inc_step_info){cpu->gemm_i8->name, i8->bytes, i8->density, INCISE_LIMIT_INT8};
         break;
-    default: *info = (struct inc_step_info){cpu->gemm_f32->name, f32->bytes, f32->density}; break;
+    case INC_CPU_GROUP:
+        *info = (struct inc_step_info){prepared->u.group.kernel->name, group->bytes, group->density,
+                                       prepared->u.group.kernel->bits == 4 ? INCISE_LIMIT_INT4 : INCISE_LIMIT_INT8};
+        break;
+    default: *info = (struct inc_step_info){cpu->gemm_f32->name, f32->bytes, f32->density, INCISE_LIMIT_F32}; break;
     }
 }
 
