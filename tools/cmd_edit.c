@@ -199,8 +199,9 @@ static const struct tool_option prune_table[] = {
     OPTION("refit", 0, TOOL_TEXT, prune.refit, "none|dense|residual",
            "fit what stays to the model as it was, or also to what its residual stream has lost (default: residual "
            "with --calibrate, else none)"),
-    OPTION("allocate", 0, TOOL_TEXT, prune.allocate, "uniform|global|FILE",
-           "the share of each weight: the same, where it costs least, or by lines layer<TAB>share (default: uniform)"),
+    OPTION("allocate", 0, TOOL_TEXT, prune.allocate, "uniform|global|channels|FILE",
+           "the share of each weight: the same; where it costs least; whole channels of feed-forward layers first, "
+           "then where it costs least; or by lines layer<TAB>share (default: uniform)"),
     OPTION("statistics", 0, TOOL_TEXT, prune.statistics, "FILE",
            "of `incise statistics` on the same texts: removal orders are worked out from it"),
     OPTION("traces", 0, TOOL_TEXT, prune.traces, "FILE",

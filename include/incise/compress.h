@@ -80,8 +80,10 @@ struct incise_prune_options {
     const char *norm;     /* score of a block for "magnitude": "l1" (default) or "l2" */
     double sparsity;      /* share of each weight's blocks, 0 <= sparsity < 1 */
     const char *allocate; /* "uniform" (default): that share of each weight; "global": of all of them together, where it
-                           * costs least by the method's own losses (needs calibration); else a file of lines
-                           * layer<TAB>share for layers that lose another share */
+                           * costs least by the method's own losses (needs calibration); "channels": first whole
+                           * channels of feed-forward layers, up to three quarters of them, which leave the graph, then
+                           * blocks as "global" does; else a file of lines layer<TAB>share for layers that lose another
+                           * share */
     const char *traces;   /* file of the whole removal orders of wanda or obs in the model as it is, from which blocks
                            * are then chosen, whatever the sparsity: read if it exists and was made from the same
                            * model, texts, layers, pattern and method (INCISE_ERROR_DATA if not), else written. NULL:

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "compress/channel.h"
 #include "compress/prune_internal.h"
 
 /* ---- one weight ------------------------------------------------------------------------------------------------ */
@@ -161,12 +162,101 @@ static enum incise_status prune_targets(struct inc_graph *graph, struct inc_pool
     struct inc_pruning pruning = {
         .graph = graph, .pool = pool, .request = request, .targets = targets, .shares = shares, .changes = changes};
     enum incise_status status = INCISE_OK;
-    if (strcmp(request->allocate, "uniform") != 0 && strcmp(request->allocate, "global") != 0)
-        status = inc_allocate_from_file(targets, request->allocate, shares);
+    if (request->allocation == INC_ALLOCATE_FILE) status = inc_allocate_from_file(targets, request->shares, shares);
     if (status == INCISE_OK)
         status = calibration != NULL ? inc_prune_fitted(&pruning, calibration) : prune_weights(&pruning);
     inc_free(graph->ctx, shares);
     return status;
+}
+
+/* ---- channels first -------------------------------------------------------------------------------------------- */
+
+#define MOST_CHANNELS 0.75 /* of a feed-forward layer, before blocks of all weights go */
+#define LEFT_OVER     1e-3 /* a share that is not worth another walk */
+
+static double elements_of(const struct inc_target *target)
+{
+    return (double)target->weight.out * (double)target->weight.in;
+}
+
+static bool is_selected(const struct inc_targets *targets, const struct inc_target *target)
+{
+    for (size_t i = 0; i < targets->n; i++)
+        if (targets->items[i].reader == target->reader) return true;
+    return false;
+}
+
+/* The outer matrices of the feed-forward layers of which every matrix is a target. *elements: in all of those. */
+static enum incise_status select_outers(struct inc_graph *graph, const struct inc_targets *targets,
+                                        struct inc_targets *outers, double *elements)
+{
+    struct inc_feed_forwards layers;
+    enum incise_status status = inc_feed_forwards_find(graph, targets, &layers);
+    *elements = 0;
+    *outers = (struct inc_targets){.ctx = graph->ctx};
+    if (status == INCISE_OK) {
+        outers->items = inc_alloc_array(graph->ctx, layers.n, sizeof *outers->items);
+        if (outers->items == NULL) status = inc_fail_memory(graph->ctx, layers.n * sizeof *outers->items, "a list");
+    }
+    for (size_t i = 0; status == INCISE_OK && i < layers.n; i++) {
+        const struct inc_feed_forward *layer = &layers.items[i];
+        double sum = elements_of(&layer->outer);
+        bool whole = true;
+        for (uint32_t k = 0; k < layer->n_inner; k++) {
+            sum += elements_of(&layer->inner[k]);
+            whole = whole && is_selected(targets, &layer->inner[k]);
+        }
+        if (!whole) continue;
+        outers->items[outers->n++] = layer->outer;
+        *elements += sum;
+    }
+    inc_feed_forwards_release(&layers);
+    return status;
+}
+
+/* Takes channels until `request->sparsity` of all elements are gone, MOST_CHANNELS of each layer at most. */
+static enum incise_status remove_channels(struct inc_graph *graph, struct inc_pool *pool,
+                                          const struct inc_prune_request *request, struct inc_calibration *calibration,
+                                          const struct inc_targets *targets, double elements,
+                                          struct incise_changes *changes)
+{
+    struct inc_targets outers;
+    struct inc_prune_request channels = *request;
+    double inside;
+    enum incise_status status = select_outers(graph, targets, &outers, &inside);
+    channels.channels = true;
+    channels.height = channels.width = 1;
+    channels.allocation = INC_ALLOCATE_UNIFORM;
+    channels.sparsity = inside > 0 ? fmin(request->sparsity * elements / inside, MOST_CHANNELS) : 0;
+    if (status == INCISE_OK && outers.n > 0)
+        status = prune_targets(graph, pool, &channels, calibration, &outers, changes);
+    inc_targets_release(&outers);
+    return status;
+}
+
+static double count_elements(const struct inc_targets *targets)
+{
+    double sum = 0;
+    for (size_t i = 0; i < targets->n; i++) sum += elements_of(&targets->items[i]);
+    return sum;
+}
+
+/* Then blocks of all that is left, where they cost least. Selects the targets anew, as they have become smaller. */
+static enum incise_status prune_channels_first(struct inc_graph *graph, struct inc_pool *pool,
+                                               const struct incise_prune_options *options,
+                                               const struct inc_prune_request *request,
+                                               struct inc_calibration *calibration, struct inc_targets *targets,
+                                               struct incise_changes *changes)
+{
+    struct inc_prune_request blocks = *request;
+    double elements = count_elements(targets);
+    INC_TRY(remove_channels(graph, pool, request, calibration, targets, elements, changes));
+    inc_targets_release(targets);
+    INC_TRY(inc_targets_select(graph, false, options->select, options->ignore, targets));
+    blocks.allocation = INC_ALLOCATE_GLOBAL;
+    blocks.sparsity = 1 - (1 - request->sparsity) * elements / count_elements(targets);
+    if (blocks.sparsity < LEFT_OVER) return INCISE_OK;
+    return prune_targets(graph, pool, &blocks, calibration, targets, changes);
 }
 
 enum incise_status inc_prune(struct inc_graph *graph, struct inc_pool *pool, const struct incise_prune_options *options,
@@ -176,7 +266,10 @@ enum incise_status inc_prune(struct inc_graph *graph, struct inc_pool *pool, con
     struct inc_targets targets;
     INC_TRY(inc_prune_parse(graph->ctx, options, calibration != NULL, &request));
     enum incise_status status = inc_targets_select(graph, false, options->select, options->ignore, &targets);
-    if (status == INCISE_OK) status = prune_targets(graph, pool, &request, calibration, &targets, changes);
+    if (status == INCISE_OK && request.allocation == INC_ALLOCATE_CHANNELS)
+        status = prune_channels_first(graph, pool, options, &request, calibration, &targets, changes);
+    else if (status == INCISE_OK)
+        status = prune_targets(graph, pool, &request, calibration, &targets, changes);
     if (status == INCISE_OK) {
         inc_graph_remove_dead(graph);
         status = record(graph, options, &request, changes->n);

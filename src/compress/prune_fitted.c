@@ -2,7 +2,6 @@
 /* Pruning with statistics of the activations: for each Linear in the order of the model, choose what goes, fit what
  * stays, go on with what the pruned model makes of it. */
 #include <math.h>
-#include <string.h>
 
 #include "compress/channel.h"
 #include "compress/obs.h"
@@ -351,7 +350,7 @@ static enum incise_status keep_traces(struct inc_pruning *pruning, struct inc_ca
 static enum incise_status find_traces(struct inc_pruning *pruning, struct inc_calibration *calibration)
 {
     const struct inc_prune_request *request = pruning->request;
-    bool global = strcmp(request->allocate, "global") == 0;
+    bool global = request->allocation == INC_ALLOCATE_GLOBAL;
     double share = request->sparsity;
     if (!global && request->traces == NULL) return INCISE_OK;
     INC_TRY(inc_traces_create(pruning->targets, request->channels ? 0 : (size_t)request->height, (size_t)request->width,

@@ -14,6 +14,7 @@
 
 enum inc_prune_method { INC_PRUNE_MAGNITUDE, INC_PRUNE_RANDOM, INC_PRUNE_WANDA, INC_PRUNE_OBS };
 enum inc_prune_refit { INC_REFIT_NONE, INC_REFIT_DENSE, INC_REFIT_RESIDUAL };
+enum inc_prune_allocation { INC_ALLOCATE_UNIFORM, INC_ALLOCATE_GLOBAL, INC_ALLOCATE_CHANNELS, INC_ALLOCATE_FILE };
 
 /* What the options ask for. */
 struct inc_prune_request {
@@ -23,7 +24,8 @@ struct inc_prune_request {
     bool channels;         /* of feed-forward layers, else blocks: */
     int64_t height, width; /* of a block, as asked */
     double sparsity;
-    const char *allocate; /* "uniform", "global" or a file */
+    enum inc_prune_allocation allocation;
+    const char *shares;              /* file, for INC_ALLOCATE_FILE */
     const char *traces, *statistics; /* files; NULL: none */
     uint64_t seed;
     incise_progress_fn *progress;

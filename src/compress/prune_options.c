@@ -48,13 +48,40 @@ static enum incise_status parse_word(const struct inc_ctx *ctx, const char *what
 
 static enum incise_status check_calibrated(const struct inc_ctx *ctx, const struct inc_prune_request *request)
 {
-    bool needs = strcmp(request->allocate, "global") == 0 || request->method == INC_PRUNE_WANDA ||
-                 request->method == INC_PRUNE_OBS || request->refit != INC_REFIT_NONE || request->channels ||
-                 request->traces != NULL || request->statistics != NULL;
+    bool needs = request->allocation == INC_ALLOCATE_GLOBAL || request->allocation == INC_ALLOCATE_CHANNELS ||
+                 request->method == INC_PRUNE_WANDA || request->method == INC_PRUNE_OBS ||
+                 request->refit != INC_REFIT_NONE || request->channels || request->traces != NULL ||
+                 request->statistics != NULL;
     if (!needs) return INCISE_OK;
     return inc_fail(ctx, INCISE_ERROR_USAGE,
-                    "wanda, obs, channel, refit, traces, statistics and allocate global look at activations: give texts "
-                    "to calibrate on");
+                    "wanda, obs, channel, refit, traces, statistics, allocate global and channels look at activations: "
+                    "give texts to calibrate on");
+}
+
+static enum incise_status check_combination(const struct inc_ctx *ctx, const struct inc_prune_request *request,
+                                            const char *method)
+{
+    bool channels_first = request->allocation == INC_ALLOCATE_CHANNELS;
+    if (request->traces != NULL && request->method != INC_PRUNE_WANDA && request->method != INC_PRUNE_OBS)
+        return inc_fail(ctx, INCISE_ERROR_USAGE, "traces are kept of the methods wanda and obs, not of %s", method);
+    if (request->traces != NULL && channels_first)
+        return inc_fail(ctx, INCISE_ERROR_USAGE,
+                        "traces hold one removal order, and allocate channels needs two: of channels, then of blocks");
+    if (request->statistics != NULL && request->traces == NULL && request->allocation != INC_ALLOCATE_GLOBAL)
+        return inc_fail(ctx, INCISE_ERROR_USAGE, "statistics are of the model as it is: for traces or allocate global");
+    if (request->channels && channels_first)
+        return inc_fail(ctx, INCISE_ERROR_USAGE,
+                        "allocate channels is for blocks; pattern channel takes nothing but channels");
+    return INCISE_OK;
+}
+
+static void parse_allocation(const char *text, struct inc_prune_request *request)
+{
+    static const char *const words[] = {"uniform", "global", "channels"};
+    int index = 0;
+    while (index < INC_ALLOCATE_FILE && text != NULL && strcmp(text, words[index]) != 0) index++;
+    request->allocation = (enum inc_prune_allocation)index;
+    request->shares = index == INC_ALLOCATE_FILE ? text : NULL;
 }
 
 enum incise_status inc_prune_parse(const struct inc_ctx *ctx, const struct incise_prune_options *options,
@@ -67,13 +94,13 @@ enum incise_status inc_prune_parse(const struct inc_ctx *ctx, const struct incis
     const char *refit = options->refit != NULL ? options->refit : calibrated ? "residual" : "none";
     int index;
     *request = (struct inc_prune_request){.sparsity = options->sparsity,
-                                          .allocate = options->allocate != NULL ? options->allocate : "uniform",
                                           .traces = options->traces,
                                           .statistics = options->statistics,
                                           .seed = options->seed,
                                           .progress = options->progress,
                                           .progress_user = options->progress_user};
     INC_TRY(parse_pattern(ctx, options->pattern, request));
+    parse_allocation(options->allocate, request);
     INC_TRY(parse_word(ctx, "method", method, methods, 4, "magnitude, random, wanda, obs", &index));
     request->method = (enum inc_prune_method)index;
     INC_TRY(parse_word(ctx, "refit", refit, refits, 3, "none, dense, residual", &index));
@@ -83,9 +110,5 @@ enum incise_status inc_prune_parse(const struct inc_ctx *ctx, const struct incis
     if (!(options->sparsity >= 0.0 && options->sparsity < 1.0))
         return inc_fail(ctx, INCISE_ERROR_USAGE, "sparsity %g is not in [0, 1)", options->sparsity);
     if (!calibrated) INC_TRY(check_calibrated(ctx, request));
-    if (request->traces != NULL && request->method != INC_PRUNE_WANDA && request->method != INC_PRUNE_OBS)
-        return inc_fail(ctx, INCISE_ERROR_USAGE, "traces are kept of the methods wanda and obs, not of %s", method);
-    if (request->statistics != NULL && request->traces == NULL && strcmp(request->allocate, "global") != 0)
-        return inc_fail(ctx, INCISE_ERROR_USAGE, "statistics are of the model as it is: for traces or allocate global");
-    return INCISE_OK;
+    return check_combination(ctx, request, method);
 }

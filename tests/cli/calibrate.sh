@@ -20,13 +20,20 @@ incise prune base -o global --pattern block:8x4 --sparsity 0.5 --calibrate texts
     "${quiet[@]}" --format csv | awk -F, 'NR > 1 { all += $4; zero += $5; if ($5 / $4 > most) most = $5 / $4
         if (least == "" || $5 / $4 < least) least = $5 / $4 }
     END { print int(zero / all * 100 + 0.5) " % of the blocks; shares differ: " (most - least > 0.02) }'
+incise prune base -o channels --pattern block:8x4 --sparsity 0.6 --calibrate texts.txt --allocate channels \
+    "${quiet[@]}" --format csv | cut -d, -f1,2,3 | grep intermediate
+incise inspect channels --format csv | awk -F, '$1 == "Linear" { left += $4 * $5 * (1 - $6) }
+    END { print int(left / (2 * (4 * 64 * 64 + 2 * 64 * 96)) * 100 + 0.5) " % of the weights are left" }'
 printf '%s\t0.25\n' "__module.encoder.layer.1.output.dense/aten::linear/MatMul" >shares.tsv
 incise prune base -o list --pattern block:8x4 --sparsity 0.5 --allocate shares.tsv --select 'layer.1.*dense' \
     --format csv | cut -d, -f2-5
-for option in "--method wanda" "--method obs" "--refit dense" "--allocate global" "--pattern channel"; do
+for option in "--method wanda" "--method obs" "--refit dense" "--allocate global" "--allocate channels" \
+    "--pattern channel"; do
     fails incise prune base -o no --pattern block:8x4 --sparsity 0.5 $option
 done
 : >empty.txt
+fails incise prune base -o no --pattern channel --sparsity 0.5 --calibrate texts.txt --allocate channels
+fails incise prune base -o no --pattern block:8x4 --sparsity 0.5 --calibrate texts.txt --allocate channels --traces t
 fails incise prune base -o no --pattern block:8x4 --sparsity 0.5 --calibrate empty.txt
 fails incise prune base -o no --pattern block:8x4 --sparsity 0.5 --calibrate nowhere.txt
 fails incise prune base -o no --pattern channel --sparsity 0.5 --calibrate texts.txt --select query "${quiet[@]}"

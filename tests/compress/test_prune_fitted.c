@@ -331,26 +331,87 @@ static void what_cannot_be_fitted_is_named(void **state)
     refuse("bert-int8-asym", "channel", "is quantized (u8)");
 }
 
-static void memory_may_be_short(void **state)
+/* Elements of the Linears that are left and not zero. */
+static double count_left(struct inc_graph *graph)
+{
+    struct inc_targets targets;
+    double left = 0;
+    assert_int_equal(inc_targets_select(graph, false, NULL, NULL, &targets), INCISE_OK);
+    for (size_t i = 0; i < targets.n; i++) {
+        const struct inc_tensor *data = &targets.items[i].weight.constant->data;
+        for (size_t k = 0; k < inc_tensor_elements(data); k++) left += ((const float *)data->data)[k] != 0;
+    }
+    inc_targets_release(&targets);
+    return left;
+}
+
+static int64_t width_of(struct inc_graph *graph, const char *part)
+{
+    return (int64_t)inc_tensor_elements(&matmul_of(graph, part)->inputs[1]->node->data) / 64;
+}
+
+/* 2 layers of 4 x 64 x 64 and 2 x 64 x 96: channels in steps of 32, at most three quarters; blocks make up the rest. */
+static void channels_go_before_blocks(void **state)
 {
     (void)state;
-    struct incise_changes *changes;
-    const struct case_options options = {"block:8x4", "obs", "residual", NULL, 0.5, NULL};
-    enum incise_status status = INCISE_ERROR_MEMORY;
-    for (size_t n = 0; status != INCISE_OK; n += n < 40 ? 7 : 61) {
+    static const struct {
+        double share;
+        const char *ignore;
+        int64_t widths[2];
+    } cases[] = {{0.2, NULL, {64, 64}}, {0.6, NULL, {32, 32}}, {0.2, "layer.0.intermediate", {96, 32}}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct test_calibrated c;
+        struct incise_changes *changes;
+        const struct case_options options = {"block:8x4", NULL, NULL, cases[i].ignore, cases[i].share, "channels"};
+        double all = 2 * (4 * 64 * 64 + 2 * 64 * 96), ignored = cases[i].ignore != NULL ? 64 * 96 : 0;
+        test_calibrated_open(&c, "bert", NULL, 100, 5);
+        if (prune(&c, &options, &changes) != INCISE_OK) fail_msg("%s", test_last_error());
+        assert_int_equal(inc_graph_verify(c.graph), INCISE_OK);
+        assert_int_equal(width_of(c.graph, "layer.0.intermediate"), cases[i].widths[0]);
+        assert_int_equal(width_of(c.graph, "layer.1.intermediate"), cases[i].widths[1]);
+        assert_true(fabs(count_left(c.graph) - ignored - (1 - cases[i].share) * (all - ignored)) <= 32);
+        incise_changes_destroy(changes);
+        test_calibrated_close(&c);
+    }
+    struct test_calibrated c;
+    struct incise_changes *changes;
+    const struct case_options options = {"channel", NULL, NULL, NULL, 0.5, "channels"};
+    test_calibrated_open(&c, "bert", NULL, 10, 5);
+    assert_int_equal(prune(&c, &options, &changes), INCISE_ERROR_USAGE);
+    incise_changes_destroy(changes);
+    test_calibrated_close(&c);
+}
+
+/* Every allocation from the `first` one on that is tried may be the last that succeeds. */
+static void survive_short_memory(const char *allocate, size_t first)
+{
+    enum incise_status status = INCISE_ERROR_MEMORY;
+    for (size_t n = first; status != INCISE_OK; n += n < 40 ? 7 : 61) {
+        struct test_calibrated c;
+        struct incise_changes *changes;
+        struct incise_prune_options options;
         test_calibrated_open(&c, "bert-f16", NULL, 12, 3);
-        struct incise_prune_options prune_options;
-        incise_prune_options_init(&prune_options);
-        prune_options.pattern = options.pattern;
+        incise_prune_options_init(&options);
+        options.pattern = "block:8x4";
+        options.sparsity = 0.5;
+        options.allocate = allocate;
         assert_int_equal(inc_changes_create(test_ctx(), &changes), INCISE_OK);
         test_fail_after(n);
-        status = inc_prune(c.graph, c.runner.pool, &prune_options, c.calibration, changes);
+        status = inc_prune(c.graph, c.runner.pool, &options, c.calibration, changes);
         test_fail_after(SIZE_MAX);
         assert_true(status == INCISE_OK || status == INCISE_ERROR_MEMORY);
         incise_changes_destroy(changes);
         test_calibrated_close(&c);
     }
+}
+
+static void memory_may_be_short(void **state)
+{
+    (void)state;
+    struct incise_changes *changes;
+    const struct case_options options = {"block:8x4", "obs", "residual", NULL, 0.5, NULL};
+    survive_short_memory("uniform", 0);
+    survive_short_memory("channels", 300);
     struct test_calibrated c;
     test_calibrated_open(&c, "bert", NULL, 12, 3);
     struct inc_ctx small = *test_ctx();
@@ -378,6 +439,7 @@ int main(void)
         cmocka_unit_test(channels_leave_the_graph),
         cmocka_unit_test(channels_are_selected_by_the_outer_layer),
         cmocka_unit_test(what_cannot_be_fitted_is_named),
+        cmocka_unit_test(channels_go_before_blocks),
         cmocka_unit_test(memory_may_be_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
