@@ -9,6 +9,7 @@
 #define INC_DEVICE_DEVICE_H
 
 #include "base/context.h"
+#include "base/packed.h"
 #include "base/threads.h"
 #include "graph/graph.h"
 #include "graph/weight.h"
@@ -192,6 +193,12 @@ struct inc_device_ops {
     /* Packs what the step needs. `slot` is the step's slot (LINEAR), else NULL. */
     enum incise_status (*prepare)(struct inc_device *device, const struct inc_step *step, const struct inc_slot *slot,
                                   struct inc_prepared **prepared);
+    /* Appends the prepared form of a Linear to `out`, and makes it again of that, which must then stay where it is, for
+     * a slot with the same weights. *prepared is left NULL when it does not fit: it is of another kernel, say. `packed`
+     * may hold anything: INCISE_ERROR_DATA, not reported, for what fits but is damaged. */
+    void (*save)(const struct inc_device *device, const struct inc_prepared *prepared, struct inc_packed_out *out);
+    enum incise_status (*restore)(struct inc_device *device, const struct inc_slot *slot,
+                                  const struct inc_packed *packed, struct inc_prepared **prepared);
     void (*release)(struct inc_device *device, struct inc_prepared *prepared);
     void (*describe)(const struct inc_device *device, const struct inc_step *step, const struct inc_prepared *prepared,
                      struct inc_step_info *info);

@@ -41,6 +41,11 @@ static inline bool inc_type_is_float(enum inc_type t)
 {
     return t == INC_F32 || t == INC_F16 || t == INC_BF16 || t == INC_F64;
 }
+/* What matrices of weights are made of. */
+static inline bool inc_type_is_weight(enum inc_type t)
+{
+    return t == INC_F32 || t == INC_F16 || t == INC_BF16 || t == INC_I8 || t == INC_U8 || t == INC_I4 || t == INC_U4;
+}
 
 /* 4-bit types hold the even element in the low nibble. Booleans are one byte, 0 or 1. */
 struct inc_tensor {

@@ -17,15 +17,10 @@ static bool is_integer_type(enum inc_type type)
     return type == INC_I8 || type == INC_U8 || type == INC_I4 || type == INC_U4;
 }
 
-static bool is_weight_type(enum inc_type type)
-{
-    return type == INC_F32 || type == INC_F16 || type == INC_BF16 || is_integer_type(type);
-}
-
 /* Whether every value of weight type `from` is a value of `to`. */
 static bool converts_exactly(enum inc_type from, enum inc_type to)
 {
-    if (!is_weight_type(from)) return false;
+    if (!inc_type_is_weight(from)) return false;
     if (to == INC_F32 || to == INC_F64) return true;
     return (to == INC_F16 || to == INC_BF16) && (from == to || is_integer_type(from));
 }
@@ -134,7 +129,7 @@ static bool walk(const struct inc_value *value, struct chain *chain)
             value = skip_converts(value->node->inputs[0]);
         }
     }
-    if (value->node->op != INC_OP_CONSTANT || !is_weight_type(value->node->data.type)) return false;
+    if (value->node->op != INC_OP_CONSTANT || !inc_type_is_weight(value->node->data.type)) return false;
     chain->constant = value->node;
     bool integer = is_integer_type(value->node->data.type);
     return integer ? chain->fake_quantize == NULL : chain->zero == NULL;
@@ -401,9 +396,37 @@ static enum incise_status check_scale(const struct inc_graph *graph, const struc
 enum incise_status inc_weight_check(const struct inc_graph *graph, const struct inc_weight *weight)
 {
     INC_TRY(check_finite(graph, weight, &weight->constant->data, "weight"));
+    return inc_weight_check_params(graph, weight);
+}
+
+enum incise_status inc_weight_check_params(const struct inc_graph *graph, const struct inc_weight *weight)
+{
     INC_TRY(check_finite(graph, weight, weight->scale.tensor, "scale"));
     INC_TRY(check_finite(graph, weight, weight->zero.tensor, "zero point"));
     for (int i = 0; i < 4; i++) INC_TRY(check_finite(graph, weight, weight->range[i].tensor, "FakeQuantize range"));
     INC_TRY(check_zero(graph, weight));
     return check_scale(graph, weight);
+}
+
+/* ---- comparison ------------------------------------------------------------------------------------------------ */
+
+static bool same_data(const struct inc_tensor *a, const struct inc_tensor *b)
+{
+    return a->type == b->type && a->data == b->data && a->bytes == b->bytes;
+}
+
+static bool same_param(const struct inc_weight_param *a, const struct inc_weight_param *b)
+{
+    if (a->tensor == NULL || b->tensor == NULL) return a->tensor == b->tensor;
+    return same_data(a->tensor, b->tensor) && memcmp(a->out_stride, b->out_stride, sizeof a->out_stride) == 0 &&
+           memcmp(a->in_stride, b->in_stride, sizeof a->in_stride) == 0;
+}
+
+bool inc_weight_same(const struct inc_weight *a, const struct inc_weight *b)
+{
+    if (a->fake_quantize != b->fake_quantize || a->out != b->out || a->in != b->in || a->transposed != b->transposed ||
+        a->out_inner != b->out_inner || a->in_inner != b->in_inner)
+        return false;
+    return same_data(&a->constant->data, &b->constant->data) && same_param(&a->zero, &b->zero) &&
+           same_param(&a->scale, &b->scale);
 }

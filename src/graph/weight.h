@@ -39,6 +39,12 @@ bool inc_weight_match(const struct inc_value *value, bool transpose, struct inc_
 enum incise_status inc_weight_check(const struct inc_graph *graph, const struct inc_weight *weight)
     __attribute__((warn_unused_result));
 
+/* The same but for the weights themselves: of a file whose weights have passed before. */
+enum incise_status inc_weight_check_params(const struct inc_graph *graph, const struct inc_weight *weight)
+    __attribute__((warn_unused_result));
+/* Whether both are the same numbers because they are made of the same bytes. */
+bool inc_weight_same(const struct inc_weight *a, const struct inc_weight *b);
+
 /* W[row, 0..in). */
 void inc_weight_row_f32(const struct inc_weight *weight, int64_t row, float *out);
 /* An integer type with zero point and scale per tensor, per row, or per group of inputs in whole fours: what integer

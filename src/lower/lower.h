@@ -17,6 +17,7 @@ struct inc_lowering {
     struct inc_dim batch,
         sequence;          /* the symbols of the model's [batch, length] inputs; constants 0 if there are none */
     struct inc_node *mask; /* the Parameter whose zeros are padding, once a mask proved it; else NULL */
+    bool weights_checked;  /* the file's weights are known to be finite */
     char reason[256];      /* why the model cannot run fused; "" if it can */
 };
 

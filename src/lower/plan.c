@@ -80,6 +80,13 @@ const float *inc_plan_floats(struct inc_planner *planner, const struct inc_value
     return floats;
 }
 
+enum incise_status inc_plan_check_weight(const struct inc_planner *planner, const struct inc_weight *weight)
+{
+    const struct inc_lowering *lowering = planner->lowering;
+    return lowering->weights_checked ? inc_weight_check_params(lowering->graph, weight)
+                                     : inc_weight_check(lowering->graph, weight);
+}
+
 /* The axes of an index value: batch and, where rows are tokens, length may each be there or not; one dim of channels
  * for INDEX_ROWS. */
 static bool index_axes(const struct inc_lowering *lowering, const struct inc_value *value,

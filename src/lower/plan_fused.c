@@ -54,7 +54,7 @@ static enum incise_status add_slot(struct inc_planner *planner, const struct inc
     slot->name = node->name;
     if (!inc_weight_match(node->inputs[1], inc_attr_bool(node, "transpose_b"), &slot->weight))
         return inc_plan_refuse_op(planner, node, "has a weight of an unknown form");
-    INC_TRY(inc_weight_check(graph, &slot->weight));
+    INC_TRY(inc_plan_check_weight(planner, &slot->weight));
     *index = (uint32_t)plan->n_slots++;
     return INCISE_OK;
 }
@@ -350,7 +350,7 @@ enum incise_status inc_plan_embedding(struct inc_planner *planner, struct inc_no
     int64_t width;
     if (!inc_weight_match(node->inputs[0], true, &table))
         return inc_plan_refuse_op(planner, node, "has an unknown table");
-    INC_TRY(inc_weight_check(planner->lowering->graph, &table));
+    INC_TRY(inc_plan_check_weight(planner, &table));
     INC_TRY(inc_plan_index_buffer(planner, node, node->inputs[1], INC_BUFFER_IDS, &ids));
     if (planner->lowering->reason[0] != '\0') return INCISE_OK;
     INC_TRY(inc_plan_new_output(planner, node, &buffer, &width));

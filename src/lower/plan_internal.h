@@ -33,6 +33,9 @@ enum incise_status inc_plan_output_like(struct inc_planner *planner, struct inc_
 enum incise_status inc_plan_refuse_op(struct inc_planner *planner, const struct inc_node *node, const char *why);
 /* The elements of a float constant, converted into the graph's arena; NULL when memory is short (reported). */
 const float *inc_plan_floats(struct inc_planner *planner, const struct inc_value *constant);
+/* inc_weight_check as far as it is not done. */
+enum incise_status inc_plan_check_weight(const struct inc_planner *planner, const struct inc_weight *weight)
+    __attribute__((warn_unused_result));
 /* An index value packed per row: `kind` IDS, INDEX_ROWS or PICKS. One buffer per (value, kind). Refuses other layouts.
  */
 enum incise_status inc_plan_index_buffer(struct inc_planner *planner, const struct inc_node *reader,

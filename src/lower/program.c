@@ -2,6 +2,7 @@
 #include "lower/program.h"
 
 #include <string.h>
+#include <xxhash.h>
 
 #include "base/size.h"
 
@@ -10,16 +11,58 @@ static const struct inc_slot *slot_of(const struct inc_program *program, const s
     return step->op == INC_OP_LINEAR ? &program->plan.slots[step->u.linear.slot] : NULL;
 }
 
-static enum incise_status prepare_steps(struct inc_program *program)
+/* What a Linear before step `index` has of the same weights; NULL if there is none. */
+static struct inc_prepared *find_same(const struct inc_program *program, size_t index)
+{
+    const struct inc_plan *plan = &program->plan;
+    const struct inc_slot *slot = slot_of(program, &plan->steps[index]);
+    for (size_t i = 0; slot != NULL && i < index; i++) {
+        const struct inc_slot *other = slot_of(program, &plan->steps[i]);
+        if (other != NULL && other->integer == slot->integer && inc_weight_same(&other->weight, &slot->weight))
+            return program->prepared[i];
+    }
+    return NULL;
+}
+
+/* Leaves *prepared NULL when there are none for the step, or they do not fit. */
+static enum incise_status restore(const struct inc_program *program, const struct inc_program_options *options,
+                                  const struct inc_step *step, struct inc_prepared **prepared)
+{
+    struct inc_device *device = program->device;
+    const struct inc_slot *slot = slot_of(program, step);
+    if (options->n_packed != program->plan.n_slots || slot == NULL) return INCISE_OK;
+    const struct inc_packed_slot *packed = &options->packed[step->u.linear.slot];
+    if (packed->name != XXH3_64bits(slot->name, strlen(slot->name))) return INCISE_OK;
+    enum incise_status status = device->ops->restore(device, slot, &packed->packed, prepared);
+    if (status != INCISE_ERROR_DATA) return status;
+    return inc_fail(program->ctx, status, "layer '%s': its packed weights are damaged", slot->name);
+}
+
+static enum incise_status prepare_steps(struct inc_program *program, const struct inc_program_options *options)
 {
     const struct inc_plan *plan = &program->plan;
     struct inc_device *device = program->device;
     program->prepared = inc_alloc_zero(program->ctx, plan->n_steps, sizeof(struct inc_prepared *));
     if (program->prepared == NULL) return inc_fail_memory(program->ctx, plan->n_steps * sizeof(void *), "a program");
-    for (size_t i = 0; i < plan->n_steps; i++)
-        INC_TRY(
-            device->ops->prepare(device, &plan->steps[i], slot_of(program, &plan->steps[i]), &program->prepared[i]));
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        const struct inc_step *step = &plan->steps[i];
+        program->prepared[i] = find_same(program, i);
+        if (program->prepared[i] == NULL) INC_TRY(restore(program, options, step, &program->prepared[i]));
+        if (program->prepared[i] != NULL) continue;
+        INC_TRY(device->ops->prepare(device, step, slot_of(program, step), &program->prepared[i]));
+        program->n_packed += step->op == INC_OP_LINEAR;
+    }
     return INCISE_OK;
+}
+
+/* Step `index` no longer needs its prepared form; others may. */
+static void release_prepared(struct inc_program *program, size_t index)
+{
+    struct inc_prepared *prepared = program->prepared[index];
+    program->prepared[index] = NULL;
+    for (size_t i = 0; i < program->plan.n_steps; i++)
+        if (program->prepared[i] == prepared) return;
+    program->device->ops->release(program->device, prepared);
 }
 
 /* In a plan whose slots take anything: lets a Linear read what its slot wants. */
@@ -46,7 +89,7 @@ static enum incise_status compile(struct inc_program *program, struct inc_graph 
                                 &program->plan));
     if (program->lowering.reason[0] == '\0') {
         for (size_t i = 0; i < program->plan.n_steps; i++) choose_input(&program->plan, &program->plan.steps[i]);
-        INC_TRY(prepare_steps(program));
+        INC_TRY(prepare_steps(program, options));
         program->fused = true;
         return INCISE_OK;
     }
@@ -64,6 +107,7 @@ enum incise_status inc_program_create(struct inc_graph *graph, struct inc_device
     if (program == NULL) return inc_fail_memory(ctx, sizeof *program, "a program");
     program->ctx = program->lowering.ctx = ctx;
     program->device = device;
+    program->lowering.weights_checked = options->packed != NULL;
     enum incise_status status = compile(program, graph, options);
     if (status != INCISE_OK) {
         inc_program_destroy(program);
@@ -76,12 +120,32 @@ enum incise_status inc_program_create(struct inc_graph *graph, struct inc_device
 void inc_program_destroy(struct inc_program *program)
 {
     if (program == NULL) return;
-    for (size_t i = 0; program->prepared != NULL && i < program->plan.n_steps; i++)
-        program->device->ops->release(program->device, program->prepared[i]);
+    for (size_t i = 0; program->prepared != NULL && i < program->plan.n_steps; i++) release_prepared(program, i);
     inc_free(program->ctx, program->prepared);
     inc_plan_release(program->ctx, &program->plan);
     inc_graph_destroy(program->lowering.graph);
     inc_free(program->ctx, program);
+}
+
+static struct inc_prepared *prepared_of(const struct inc_program *program, uint32_t slot)
+{
+    const struct inc_step *step = inc_plan_linear_of(&program->plan, slot);
+    return step != NULL ? program->prepared[step - program->plan.steps] : NULL;
+}
+
+uint64_t inc_program_save(const struct inc_program *program, uint32_t slot, struct inc_packed_out *out)
+{
+    const struct inc_prepared *prepared = prepared_of(program, slot);
+    const char *name = program->plan.slots[slot].name;
+    if (prepared != NULL && out != NULL) program->device->ops->save(program->device, prepared, out);
+    return XXH3_64bits(name, strlen(name));
+}
+
+uint32_t inc_program_first_same(const struct inc_program *program, uint32_t slot)
+{
+    uint32_t first = 0;
+    while (first < slot && prepared_of(program, first) != prepared_of(program, slot)) first++;
+    return first;
 }
 
 static bool is_same_input(const struct inc_slot *a, const struct inc_slot *b)
@@ -114,9 +178,9 @@ enum incise_status inc_program_replace_slot(struct inc_program *program, uint32_
         return inc_fail(program->ctx, INCISE_ERROR_USAGE, "layer '%s': the new weights do not fit its slot", slot.name);
     INC_TRY(inc_weight_check(program->lowering.graph, &slot.weight));
     INC_TRY(program->device->ops->prepare(program->device, step, &slot, &fresh));
-    struct inc_prepared **old = &program->prepared[step - plan->steps];
-    program->device->ops->release(program->device, *old);
-    *old = fresh;
+    size_t at = (size_t)(step - plan->steps);
+    release_prepared(program, at);
+    program->prepared[at] = fresh;
     plan->slots[index] = slot;
     choose_input(plan, step);
     return INCISE_OK;

@@ -48,6 +48,17 @@ static enum incise_status cpu_prepare(struct inc_device *device, const struct in
     return INCISE_OK;
 }
 
+static void cpu_save(const struct inc_device *device, const struct inc_prepared *prepared, struct inc_packed_out *out)
+{
+    inc_cpu_save_linear((const struct inc_cpu *)device, prepared, out);
+}
+
+static enum incise_status cpu_restore(struct inc_device *device, const struct inc_slot *slot,
+                                      const struct inc_packed *packed, struct inc_prepared **prepared)
+{
+    return inc_cpu_restore_linear(inc_cpu_of(device), slot, packed, prepared);
+}
+
 static void cpu_describe(const struct inc_device *device, const struct inc_step *step,
                          const struct inc_prepared *prepared, struct inc_step_info *info)
 {
@@ -150,6 +161,8 @@ static const struct inc_device_ops cpu_ops = {
     .supports = cpu_supports,
     .quantized_row_bytes = cpu_quantized_row_bytes,
     .prepare = cpu_prepare,
+    .save = cpu_save,
+    .restore = cpu_restore,
     .release = cpu_release,
     .describe = cpu_describe,
     .scratch_bytes = cpu_scratch_bytes,

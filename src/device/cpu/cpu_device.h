@@ -91,6 +91,10 @@ static inline void inc_cpu_busy(const struct inc_cpu_stage *stage, unsigned work
 
 enum incise_status inc_cpu_pack_linear(struct inc_cpu *cpu, const struct inc_slot *slot, struct inc_prepared *prepared)
     __attribute__((warn_unused_result));
+void inc_cpu_save_linear(const struct inc_cpu *cpu, const struct inc_prepared *prepared, struct inc_packed_out *out);
+enum incise_status inc_cpu_restore_linear(struct inc_cpu *cpu, const struct inc_slot *slot,
+                                          const struct inc_packed *packed, struct inc_prepared **prepared)
+    __attribute__((warn_unused_result));
 void inc_cpu_release_linear(const struct inc_cpu *cpu, struct inc_prepared *prepared);
 void inc_cpu_describe_linear(const struct inc_cpu *cpu, const struct inc_prepared *prepared,
                              struct inc_step_info *info);

@@ -22,6 +22,19 @@ static enum incise_status null_prepare(struct inc_device *device, const struct i
     return INCISE_OK;
 }
 
+static void null_save(const struct inc_device *device, const struct inc_prepared *prepared, struct inc_packed_out *out)
+{
+    (void)device, (void)prepared, (void)out;
+}
+
+static enum incise_status null_restore(struct inc_device *device, const struct inc_slot *slot,
+                                       const struct inc_packed *packed, struct inc_prepared **prepared)
+{
+    (void)device, (void)slot, (void)packed;
+    *prepared = NULL;
+    return INCISE_OK;
+}
+
 static void null_release(struct inc_device *device, struct inc_prepared *prepared)
 {
     (void)device, (void)prepared;
@@ -66,6 +79,8 @@ static const struct inc_device_ops null_ops = {
     .supports = null_supports,
     .quantized_row_bytes = null_quantized_row_bytes,
     .prepare = null_prepare,
+    .save = null_save,
+    .restore = null_restore,
     .release = null_release,
     .describe = null_describe,
     .scratch_bytes = null_scratch_bytes,

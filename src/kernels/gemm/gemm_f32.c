@@ -131,9 +131,63 @@ fail:
 
 void inc_gemm_f32_release(const struct inc_ctx *ctx, struct inc_gemm_f32_weights *weights)
 {
-    for (size_t s = 0; weights->strips && s < weights->n_strips; s++) {
+    for (size_t s = 0; weights->strips && !weights->restored && s < weights->n_strips; s++) {
         inc_free(ctx, (void *)(uintptr_t)weights->strips[s].w);
     }
     inc_free(ctx, weights->strips);
     *weights = (struct inc_gemm_f32_weights){0};
+}
+
+/* Tables: steps of each strip; indices of the strips that are lists, which have fewer than k steps. */
+void inc_gemm_f32_save(const struct inc_gemm_f32_weights *weights, struct inc_packed_out *out)
+{
+    struct inc_buffer steps, index;
+    inc_buffer_init(&steps, out->tables.ctx);
+    inc_buffer_init(&index, out->tables.ctx);
+    for (size_t s = 0; s < weights->n_strips; s++) {
+        const struct inc_gemm_f32_strip *strip = &weights->strips[s];
+        inc_buffer_append(&steps, &strip->n_steps, sizeof strip->n_steps);
+        if (strip->k) inc_buffer_append(&index, strip->k, strip->n_steps * sizeof *strip->k);
+        inc_packed_put(out, strip->w, strip_bytes(weights->nr, strip->n_steps, false));
+    }
+    inc_packed_put_table(out, &steps);
+    inc_packed_put_table(out, &index);
+}
+
+/* A strip of `steps` steps, whose indices, if it is a list, are taken from *index. */
+static bool restore_strip(const struct inc_gemm_f32_weights *weights, uint32_t steps, const uint32_t **index,
+                          size_t *n_index, struct inc_packed *packed, struct inc_gemm_f32_strip *strip)
+{
+    if (steps > weights->k) return false;
+    *strip = (struct inc_gemm_f32_strip){.n_steps = steps};
+    if (steps < weights->k) {
+        if (steps > *n_index) return false;
+        for (size_t i = 0; i < steps; i++)
+            if ((*index)[i] >= weights->k || (i > 0 && (*index)[i] <= (*index)[i - 1])) return false;
+        strip->k = *index;
+        *index += steps;
+        *n_index -= steps;
+    }
+    strip->w = inc_packed_take(packed, strip_bytes(weights->nr, steps, false));
+    return strip->w != NULL;
+}
+
+enum incise_status inc_gemm_f32_restore(const struct inc_ctx *ctx, const struct inc_gemm_f32_kernel *kernel, size_t n,
+                                        size_t k, struct inc_packed *packed, struct inc_gemm_f32_weights *weights)
+{
+    const size_t nr = kernel->nr, n_strips = n / nr + (n % nr != 0);
+    size_t n_index;
+    *weights = (struct inc_gemm_f32_weights){.n = n, .k = k, .nr = kernel->nr, .n_strips = n_strips, .density = 1.0,
+                                             .restored = true};
+    const uint32_t *steps = inc_packed_table(packed, n_strips, sizeof *steps);
+    const uint32_t *index = inc_packed_array(packed, &n_index, sizeof *index);
+    if (!steps || !index) return INCISE_ERROR_DATA;
+    weights->strips = inc_alloc_zero(ctx, n_strips, sizeof *weights->strips);
+    if (!weights->strips) return inc_fail_memory(ctx, n_strips * sizeof *weights->strips, "packed weights");
+    bool fine = true;
+    for (size_t s = 0; s < n_strips && fine; s++)
+        fine = restore_strip(weights, steps[s], &index, &n_index, packed, &weights->strips[s]);
+    if (fine && n_index == 0 && sum_up(weights)) return INCISE_OK;
+    inc_gemm_f32_release(ctx, weights);
+    return INCISE_ERROR_DATA;
 }

@@ -8,6 +8,7 @@
 #define INC_KERNELS_GEMM_F32_H
 
 #include "base/context.h"
+#include "base/packed.h"
 
 struct inc_pool;
 
@@ -49,6 +50,7 @@ struct inc_gemm_f32_weights {
     size_t n_lists; /* strips stored as lists */
     size_t bytes;   /* of all strips */
     double density; /* share of the multiplications that is left, 1 when every strip is dense */
+    bool restored;  /* what the strips point to is not theirs */
 };
 
 /* Writes row `row` of W (k values) to out. Called from several threads at once, once per row. */
@@ -61,5 +63,13 @@ enum incise_status inc_gemm_f32_pack(const struct inc_ctx *ctx, struct inc_pool 
                                      inc_weight_row_fn *row, void *arg, struct inc_gemm_f32_weights *out)
     __attribute__((warn_unused_result));
 void inc_gemm_f32_release(const struct inc_ctx *ctx, struct inc_gemm_f32_weights *weights);
+
+/* Appends weights to `out`, and makes weights again of what was appended, which must stay where it is as long as they
+ * live. INCISE_ERROR_DATA, not reported, when `packed` holds no W[n,k] for `kernel`; no bytes are safe to multiply but
+ * those that pass. */
+void inc_gemm_f32_save(const struct inc_gemm_f32_weights *weights, struct inc_packed_out *out);
+enum incise_status inc_gemm_f32_restore(const struct inc_ctx *ctx, const struct inc_gemm_f32_kernel *kernel, size_t n,
+                                        size_t k, struct inc_packed *packed, struct inc_gemm_f32_weights *weights)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -166,17 +166,20 @@ static enum incise_status check_strips(const struct pack *pack)
     return INCISE_OK;
 }
 
-static void sum_up(const struct pack *pack)
+static size_t quads_of(const struct inc_gemm_group_strip *strip)
 {
-    struct inc_gemm_group_weights *weights = pack->weights;
+    return strip->n_groups ? strip->ends[strip->n_groups - 1] : 0;
+}
+
+static void sum_up(const struct inc_gemm_group_kernel *kernel, struct inc_gemm_group_weights *weights)
+{
     double quads = 0;
     for (size_t s = 0; s < weights->n_strips; s++) {
         const struct inc_gemm_group_strip *strip = &weights->strips[s];
-        const size_t n_quads = strip->n_groups ? strip->ends[strip->n_groups - 1] : 0;
-        weights->bytes += lay_out(pack->kernel, strip->n_groups, n_quads).bytes;
-        quads += (double)n_quads;
+        weights->bytes += lay_out(kernel, strip->n_groups, quads_of(strip)).bytes;
+        quads += (double)quads_of(strip);
     }
-    const double all = (double)(pack->stride / 4) * (double)weights->n_strips;
+    const double all = (double)(inc_round_up(weights->k, 4) / 4) * (double)weights->n_strips;
     weights->density = all > 0 ? quads / all : 1.0;
 }
 
@@ -210,7 +213,7 @@ enum incise_status inc_gemm_group_pack(const struct inc_ctx *ctx, struct inc_poo
         inc_pool_run(pool, pack_strip, &pack, out->n_strips);
         status = check_strips(&pack);
     }
-    if (status == INCISE_OK) sum_up(&pack);
+    if (status == INCISE_OK) sum_up(kernel, out);
     inc_free(ctx, pack.faults);
     inc_free(ctx, pack.scratch);
     inc_free(ctx, pack.scales);
@@ -221,8 +224,89 @@ enum incise_status inc_gemm_group_pack(const struct inc_ctx *ctx, struct inc_poo
 
 void inc_gemm_group_release(const struct inc_ctx *ctx, struct inc_gemm_group_weights *weights)
 {
-    for (size_t s = 0; weights->strips && s < weights->n_strips; s++)
+    for (size_t s = 0; weights->strips && !weights->restored && s < weights->n_strips; s++)
         inc_free(ctx, (void *)(uintptr_t)weights->strips[s].w);
     inc_free(ctx, weights->strips);
     *weights = (struct inc_gemm_group_weights){0};
+}
+
+/* ---- kept weights ---------------------------------------------------------------------------------------------- */
+
+enum { COUNTS, ENDS, SCALES, SUMS, NUMBERS, TABLES }; /* groups of each strip; the rest as in a strip */
+
+static size_t value_bytes(const struct inc_gemm_group_kernel *kernel, size_t n_quads)
+{
+    return n_quads * kernel->nr * kernel->bits / 2;
+}
+
+void inc_gemm_group_save(const struct inc_gemm_group_kernel *kernel, const struct inc_gemm_group_weights *weights,
+                         struct inc_packed_out *out)
+{
+    struct inc_buffer tables[TABLES];
+    for (int i = 0; i < TABLES; i++) inc_buffer_init(&tables[i], out->tables.ctx);
+    for (size_t s = 0; s < weights->n_strips; s++) {
+        const struct inc_gemm_group_strip *strip = &weights->strips[s];
+        const size_t params = (size_t)strip->n_groups * weights->nr, n_quads = quads_of(strip);
+        inc_buffer_append(&tables[COUNTS], &strip->n_groups, sizeof strip->n_groups);
+        inc_buffer_append(&tables[ENDS], strip->ends, strip->n_groups * sizeof *strip->ends);
+        inc_buffer_append(&tables[SCALES], strip->scale, params * sizeof *strip->scale);
+        inc_buffer_append(&tables[SUMS], strip->sums, params * sizeof *strip->sums);
+        inc_buffer_append(&tables[NUMBERS], strip->k, n_quads * sizeof *strip->k);
+        inc_packed_put(out, strip->w, value_bytes(kernel, n_quads));
+    }
+    for (int i = 0; i < TABLES; i++) inc_packed_put_table(out, &tables[i]);
+}
+
+/* What is left of the tables. */
+struct saved {
+    const uint32_t *counts, *ends;
+    const float *scales;
+    const int32_t *sums;
+    const uint16_t *numbers;
+    size_t n_ends, n_scales, n_sums, n_numbers;
+};
+
+static bool restore_strip(const struct inc_gemm_group_kernel *kernel, size_t k, struct saved *saved,
+                          struct inc_packed *packed, struct inc_gemm_group_strip *strip)
+{
+    const size_t n_groups = *saved->counts++, params = n_groups * kernel->nr;
+    if (n_groups > saved->n_ends || params > saved->n_scales || params > saved->n_sums) return false;
+    for (size_t g = 0; g < n_groups; g++)
+        if (saved->ends[g] % kernel->step != 0 || (g > 0 && saved->ends[g] < saved->ends[g - 1])) return false;
+    const size_t n_quads = n_groups ? saved->ends[n_groups - 1] : 0;
+    if (n_quads > saved->n_numbers || !inc_quads_check(saved->numbers, n_quads, 0, k)) return false;
+    const uint8_t *w = inc_packed_take(packed, value_bytes(kernel, n_quads));
+    *strip = (struct inc_gemm_group_strip){w, saved->scales, saved->sums, saved->ends, saved->numbers,
+                                           (uint32_t)n_groups};
+    saved->ends += n_groups, saved->n_ends -= n_groups;
+    saved->scales += params, saved->n_scales -= params;
+    saved->sums += params, saved->n_sums -= params;
+    saved->numbers += n_quads, saved->n_numbers -= n_quads;
+    return w != NULL;
+}
+
+enum incise_status inc_gemm_group_restore(const struct inc_ctx *ctx, const struct inc_gemm_group_kernel *kernel,
+                                          size_t n, size_t k, struct inc_packed *packed,
+                                          struct inc_gemm_group_weights *weights)
+{
+    const size_t nr = kernel->nr, n_strips = n / nr + (n % nr != 0);
+    struct saved saved;
+    *weights = (struct inc_gemm_group_weights){.n = n, .k = k, .nr = kernel->nr, .n_strips = n_strips,
+                                               .restored = true};
+    saved.counts = inc_packed_table(packed, n_strips, sizeof *saved.counts);
+    saved.ends = inc_packed_array(packed, &saved.n_ends, sizeof *saved.ends);
+    saved.scales = inc_packed_array(packed, &saved.n_scales, sizeof *saved.scales);
+    saved.sums = inc_packed_array(packed, &saved.n_sums, sizeof *saved.sums);
+    saved.numbers = inc_packed_array(packed, &saved.n_numbers, sizeof *saved.numbers);
+    if (!saved.counts || !saved.ends || !saved.scales || !saved.sums || !saved.numbers) return INCISE_ERROR_DATA;
+    weights->strips = inc_alloc_zero(ctx, n_strips, sizeof *weights->strips);
+    if (!weights->strips) return inc_fail_memory(ctx, n_strips * sizeof *weights->strips, "packed weights");
+    bool fine = true;
+    for (size_t s = 0; s < n_strips && fine; s++) fine = restore_strip(kernel, k, &saved, packed, &weights->strips[s]);
+    if (fine && saved.n_ends + saved.n_scales + saved.n_sums + saved.n_numbers == 0) {
+        sum_up(kernel, weights);
+        return INCISE_OK;
+    }
+    inc_gemm_group_release(ctx, weights);
+    return INCISE_ERROR_DATA;
 }

@@ -18,6 +18,7 @@
 #define INC_KERNELS_GEMM_GROUP_H
 
 #include "base/context.h"
+#include "base/packed.h"
 #include "kernels/gemm/gemm_quads.h"
 
 struct inc_pool;
@@ -70,6 +71,7 @@ struct inc_gemm_group_weights {
     struct inc_gemm_group_strip *strips;
     size_t bytes;   /* of all strips */
     double density; /* stored quads, repeated and filled ones included, over all quads */
+    bool restored;  /* what the strips point to is not theirs */
 };
 
 /* Writes row `row` of W, k values, to `out`, and its ceil(k / group) scales to `scale`. Called from several threads at
@@ -84,5 +86,12 @@ enum incise_status inc_gemm_group_pack(const struct inc_ctx *ctx, struct inc_poo
                                        inc_group_row_fn *row, void *arg, struct inc_gemm_group_weights *out)
     __attribute__((warn_unused_result));
 void inc_gemm_group_release(const struct inc_ctx *ctx, struct inc_gemm_group_weights *weights);
+
+/* As inc_gemm_f32_save and inc_gemm_f32_restore. Sums of values that no packing gave wrap. */
+void inc_gemm_group_save(const struct inc_gemm_group_kernel *kernel, const struct inc_gemm_group_weights *weights,
+                         struct inc_packed_out *out);
+enum incise_status inc_gemm_group_restore(const struct inc_ctx *ctx, const struct inc_gemm_group_kernel *kernel,
+                                          size_t n, size_t k, struct inc_packed *packed,
+                                          struct inc_gemm_group_weights *weights) __attribute__((warn_unused_result));
 
 #endif

@@ -26,11 +26,12 @@ static inline __attribute__((always_inline)) void run_row(const struct inc_gemm_
     size_t q = 0;
     for (size_t j = 0; j < NR; j++) total[j] = 0.0f;
     for (size_t g = 0; g < strip->n_groups; g++) {
-        int32_t sum[NR];
-        for (size_t j = 0; j < NR; j++) sum[j] = -a_zero * strip->sums[g * NR + j];
+        uint32_t sum[NR]; /* unsigned: sums of restored weights may wrap */
+        for (size_t j = 0; j < NR; j++) sum[j] = 0 - (uint32_t)a_zero * (uint32_t)strip->sums[g * NR + j];
         for (; q < strip->ends[g]; q++)
-            for (size_t i = 0; i < NR * 4; i++) sum[i / 4] += a[strip->k[q] * 4u + i % 4] * weight(strip->w, q, i);
-        for (size_t j = 0; j < NR; j++) total[j] = fmaf((float)sum[j], strip->scale[g * NR + j], total[j]);
+            for (size_t i = 0; i < NR * 4; i++)
+                sum[i / 4] += (uint32_t)(a[strip->k[q] * 4u + i % 4] * weight(strip->w, q, i));
+        for (size_t j = 0; j < NR; j++) total[j] = fmaf((float)(int32_t)sum[j], strip->scale[g * NR + j], total[j]);
     }
 }
 

@@ -123,16 +123,17 @@ enum incise_status inc_gemm_i8_pack(const struct inc_ctx *ctx, struct inc_pool *
     struct pack pack = {.ctx = ctx, .kernel = kernel, .weights = out, .row = row, .arg = arg,
                         .stride = inc_round_up(k, 4), .quads = {kernel->nr, -128, 127, kernel->pair_limit}};
     enum incise_status status;
+    float *scale = inc_alloc_array(ctx, n, sizeof *scale);
+    out->w_scale = scale;
     out->strips = inc_alloc_zero(ctx, n_strips + 1, sizeof *out->strips);
-    out->w_scale = inc_alloc_array(ctx, n, sizeof *out->w_scale);
     pack.faults = inc_alloc_zero(ctx, n_strips, 1);
     pack.scratch = inc_alloc_array(ctx, workers * nr, pack.stride * sizeof *pack.scratch);
     pack.found = inc_alloc_array(ctx, workers * nr, 4 * pack.stride);
     pack.numbers = inc_alloc_array(ctx, workers, pack.stride * sizeof *pack.numbers);
-    if (!out->strips || !out->w_scale || !pack.faults || !pack.scratch || !pack.found || !pack.numbers) {
+    if (!out->strips || !scale || !pack.faults || !pack.scratch || !pack.found || !pack.numbers) {
         status = inc_fail_memory(ctx, workers * nr * pack.stride * sizeof *pack.scratch, "packed weights");
     } else {
-        memcpy(out->w_scale, w_scale, n * sizeof *w_scale);
+        memcpy(scale, w_scale, n * sizeof *w_scale);
         inc_pool_run(pool, pack_strip, &pack, n_strips);
         status = check_strips(&pack);
     }
@@ -147,9 +148,75 @@ enum incise_status inc_gemm_i8_pack(const struct inc_ctx *ctx, struct inc_pool *
 
 void inc_gemm_i8_release(const struct inc_ctx *ctx, struct inc_gemm_i8_weights *weights)
 {
-    for (size_t s = 0; weights->strips && s < weights->n_strips; s++)
+    for (size_t s = 0; weights->strips && !weights->restored && s < weights->n_strips; s++)
         inc_free(ctx, (void *)(uintptr_t)weights->strips[s].w);
+    if (!weights->restored) inc_free(ctx, (void *)(uintptr_t)weights->w_scale);
     inc_free(ctx, weights->strips);
-    inc_free(ctx, weights->w_scale);
     *weights = (struct inc_gemm_i8_weights){0};
+}
+
+/* Tables: quads and fours of each strip; numbers of the quads; sums; scales. */
+void inc_gemm_i8_save(const struct inc_gemm_i8_weights *weights, struct inc_packed_out *out)
+{
+    struct inc_buffer counts, numbers, sums;
+    inc_buffer_init(&counts, out->tables.ctx);
+    inc_buffer_init(&numbers, out->tables.ctx);
+    inc_buffer_init(&sums, out->tables.ctx);
+    for (size_t s = 0; s < weights->n_strips; s++) {
+        const struct inc_gemm_i8_strip *strip = &weights->strips[s];
+        const uint32_t count[2] = {strip->n_quads, strip->n_fours};
+        inc_buffer_append(&counts, count, sizeof count);
+        inc_buffer_append(&numbers, strip->k, strip->n_quads * sizeof *strip->k);
+        inc_buffer_append(&sums, strip->sums, weights->nr * sizeof *strip->sums);
+        inc_packed_put(out, strip->w, (size_t)strip->n_quads * weights->nr * 4);
+    }
+    inc_packed_put_table(out, &counts);
+    inc_packed_put_table(out, &numbers);
+    inc_packed_put_table(out, &sums);
+    inc_blob_put(&out->tables, weights->w_scale, weights->n * sizeof *weights->w_scale);
+}
+
+/* What is left of the tables. */
+struct saved {
+    const uint32_t *counts;
+    const uint16_t *numbers;
+    size_t n_numbers;
+    const int32_t *sums;
+};
+
+static bool restore_strip(const struct inc_gemm_i8_weights *weights, struct saved *saved, struct inc_packed *packed,
+                          struct inc_gemm_i8_strip *strip)
+{
+    const uint32_t n_quads = saved->counts[0], n_fours = saved->counts[1];
+    if (n_quads > saved->n_numbers || !inc_quads_check(saved->numbers, n_quads, n_fours, weights->k)) return false;
+    const int8_t *w = inc_packed_take(packed, (size_t)n_quads * weights->nr * 4);
+    *strip = (struct inc_gemm_i8_strip){w, saved->sums, saved->numbers, n_quads, n_fours};
+    saved->counts += 2;
+    saved->numbers += n_quads;
+    saved->n_numbers -= n_quads;
+    saved->sums += weights->nr;
+    return w != NULL;
+}
+
+enum incise_status inc_gemm_i8_restore(const struct inc_ctx *ctx, const struct inc_gemm_i8_kernel *kernel, size_t n,
+                                       size_t k, struct inc_packed *packed, struct inc_gemm_i8_weights *weights)
+{
+    const size_t nr = kernel->nr, n_strips = n / nr + (n % nr != 0);
+    struct saved saved;
+    *weights = (struct inc_gemm_i8_weights){.n = n, .k = k, .nr = kernel->nr, .n_strips = n_strips, .restored = true};
+    saved.counts = inc_packed_table(packed, n_strips, 2 * sizeof *saved.counts);
+    saved.numbers = inc_packed_array(packed, &saved.n_numbers, sizeof *saved.numbers);
+    saved.sums = inc_packed_table(packed, n_strips, nr * sizeof *saved.sums);
+    weights->w_scale = inc_packed_table(packed, n, sizeof *weights->w_scale);
+    if (!saved.counts || !saved.numbers || !saved.sums || !weights->w_scale) return INCISE_ERROR_DATA;
+    weights->strips = inc_alloc_zero(ctx, n_strips + 1, sizeof *weights->strips);
+    if (!weights->strips) return inc_fail_memory(ctx, n_strips * sizeof *weights->strips, "packed weights");
+    bool fine = true;
+    for (size_t s = 0; s < n_strips && fine; s++) fine = restore_strip(weights, &saved, packed, &weights->strips[s]);
+    if (fine && saved.n_numbers == 0) {
+        sum_up(weights, inc_round_up(k, 4) / 4);
+        return INCISE_OK;
+    }
+    inc_gemm_i8_release(ctx, weights);
+    return INCISE_ERROR_DATA;
 }

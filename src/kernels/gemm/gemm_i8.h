@@ -11,6 +11,7 @@
 #define INC_KERNELS_GEMM_I8_H
 
 #include "base/context.h"
+#include "base/packed.h"
 #include "kernels/gemm/gemm_quads.h"
 
 struct inc_pool;
@@ -55,9 +56,10 @@ struct inc_gemm_i8_weights {
     unsigned nr;
     size_t n_strips;
     struct inc_gemm_i8_strip *strips; /* [n_strips + 1]; the last is all 0 */
-    float *w_scale; /* [n] */
+    const float *w_scale; /* [n] */
     size_t bytes;   /* of all strips */
     double density; /* stored quads, repeated ones included, over all quads */
+    bool restored;  /* w_scale and what the strips point to are not theirs */
 };
 
 /* Writes row `row` of W (k values in [-255, 255]) to out. Called from several threads at once, once per row. */
@@ -71,5 +73,11 @@ enum incise_status inc_gemm_i8_pack(const struct inc_ctx *ctx, struct inc_pool *
                                     inc_weight_row_i16_fn *row, void *arg, const float *w_scale,
                                     struct inc_gemm_i8_weights *out) __attribute__((warn_unused_result));
 void inc_gemm_i8_release(const struct inc_ctx *ctx, struct inc_gemm_i8_weights *weights);
+
+/* As inc_gemm_f32_save and inc_gemm_f32_restore. Sums of values that no packing gave wrap. */
+void inc_gemm_i8_save(const struct inc_gemm_i8_weights *weights, struct inc_packed_out *out);
+enum incise_status inc_gemm_i8_restore(const struct inc_ctx *ctx, const struct inc_gemm_i8_kernel *kernel, size_t n,
+                                       size_t k, struct inc_packed *packed, struct inc_gemm_i8_weights *weights)
+    __attribute__((warn_unused_result));
 
 #endif

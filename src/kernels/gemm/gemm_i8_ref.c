@@ -7,13 +7,15 @@
 
 enum { NR = 16 };
 
-static void dot_strip(const struct inc_gemm_i8_strip *strip, const uint8_t *a, int32_t sum[NR])
+/* Unsigned: sums of restored weights may wrap. */
+static void dot_strip(const struct inc_gemm_i8_strip *strip, const uint8_t *a, uint32_t sum[NR])
 {
     memset(sum, 0, NR * sizeof *sum);
     for (size_t q = 0; q < strip->n_quads; q++) {
         const uint8_t *x = a + (size_t)strip->k[q] * 4;
         const int8_t *w = strip->w + q * NR * 4;
-        for (size_t j = 0; j < NR; j++, w += 4) sum[j] += x[0] * w[0] + x[1] * w[1] + x[2] * w[2] + x[3] * w[3];
+        for (size_t j = 0; j < NR; j++, w += 4)
+            sum[j] += (uint32_t)(x[0] * w[0] + x[1] * w[1] + x[2] * w[2] + x[3] * w[3]);
     }
 }
 
@@ -25,12 +27,13 @@ void inc_gemm_i8_run_scalar(size_t m, size_t n, const struct inc_gemm_i8_strip *
         const struct inc_gemm_i8_strip *strip = &strips[first / NR];
         const size_t width = inc_min_size(NR, n - first);
         for (size_t i = 0; i < m; i++) {
-            int32_t sum[NR];
+            uint32_t sum[NR];
             dot_strip(strip, a + i * lda, sum);
             for (size_t j = 0; j < width; j++) {
                 const float scale = a_scale[i] * w_scale[first + j];
                 const float b = bias ? bias[first + j] : 0.0f;
-                c[i * ldc + first + j] = fmaf((float)(sum[j] - a_zero * strip->sums[j]), scale, b);
+                const uint32_t shift = (uint32_t)a_zero * (uint32_t)strip->sums[j];
+                c[i * ldc + first + j] = fmaf((float)(int32_t)(sum[j] - shift), scale, b);
             }
         }
     }

@@ -87,3 +87,13 @@ size_t inc_quads_order(const struct inc_quads *quads, size_t n, const int8_t *w,
     }
     return n_fours;
 }
+
+bool inc_quads_check(const uint16_t *index, size_t n, size_t n_fours, size_t k)
+{
+    if (n_fours > n / 4) return false;
+    for (size_t i = 0; i < n; i++)
+        if (index[i] * (size_t)4 >= k) return false;
+    for (size_t i = 0; i < n_fours; i++)
+        if (!is_four(index + 4 * i, 4)) return false;
+    return true;
+}
