@@ -3,7 +3,8 @@
 #include "commands.h"
 
 const struct tool_command *const tool_commands[] = {
-    &tool_inspect,   &tool_convert,  &tool_statistics, &tool_prune,    &tool_quantize, &tool_run,
-    &tool_benchmark, &tool_evaluate, &tool_embed,      &tool_merge,    &tool_tokenize, &tool_devices,
+    &tool_inspect,   &tool_convert,  &tool_statistics, &tool_prune, &tool_quantize, &tool_run,
+    &tool_benchmark, &tool_evaluate, &tool_embed,      &tool_merge, &tool_tokenize, &tool_pack,
+    &tool_devices,
 };
 const size_t tool_n_commands = sizeof tool_commands / sizeof tool_commands[0];

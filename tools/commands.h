@@ -6,6 +6,7 @@
 #include "tool.h"
 
 extern const struct tool_command tool_inspect, tool_convert, tool_statistics, tool_prune, tool_quantize, tool_run;
-extern const struct tool_command tool_benchmark, tool_evaluate, tool_embed, tool_merge, tool_tokenize, tool_devices;
+extern const struct tool_command tool_benchmark, tool_evaluate, tool_embed, tool_merge, tool_tokenize, tool_pack;
+extern const struct tool_command tool_devices;
 
 #endif

@@ -48,7 +48,7 @@ struct incise_embedder;
 
 INCISE_API void incise_embed_options_init(struct incise_embed_options *options);
 
-/* Loads `path`, an .xml file or a folder with openvino_model.xml; `options` may be NULL. The model's inputs must be
+/* Loads `path` as incise_model_load does; `options` may be NULL. The model's inputs must be
  * among input_ids, attention_mask, token_type_ids and position_ids; its vectors are an output [texts, tokens, width],
  * or "sentence_embedding" [texts, width], which is taken as it is unless `pooling` is given. Destroy before the engine.
  */
@@ -59,8 +59,9 @@ INCISE_API INCISE_CHECK enum incise_status incise_embedder_create(struct incise_
 INCISE_API void incise_embedder_destroy(struct incise_embedder *embedder);
 
 /* Calls `property` with each thing that decides the bits of vectors, in a fixed order, as text: version of the library,
- * hashes of the model's and the tokenizer's files (read now), instruction set, options as they were resolved, and the
- * prompt called `prompt` (NULL: the default). Two embedders with the same properties give the same bits. */
+ * hashes of the model's and the tokenizer's files (read now, or known to the packed file that was loaded), instruction
+ * set, options as they were resolved, and the prompt called `prompt` (NULL: the default). Two embedders with the same
+ * properties give the same bits. */
 typedef void incise_property_fn(void *user, const char *key, const char *value);
 INCISE_API INCISE_CHECK enum incise_status incise_embedder_describe(const struct incise_embedder *embedder,
                                                                     const char *prompt, incise_property_fn *property,

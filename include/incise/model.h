@@ -79,13 +79,28 @@ typedef void incise_text_fn(void *user, const char *text);
 INCISE_API INCISE_CHECK enum incise_status incise_model_dump(struct incise_engine *engine, const char *path,
                                                              const char *pass, incise_text_fn *sink, void *user);
 
-/* Loads `path`, an .xml file or a folder with openvino_model.xml. `options` may be NULL. The caller owns *model and
- * frees it before the engine and after its sessions. */
+/* Loads `path`: an .xml file, a folder with openvino_model.xml, or a file of incise_model_pack. `options` may be NULL.
+ * The caller owns *model and frees it before the engine and after its sessions. */
 INCISE_API INCISE_CHECK enum incise_status incise_model_load(struct incise_engine *engine, const char *path,
                                                              const struct incise_load_options *options,
                                                              struct incise_model **model);
 /* NULL is fine. */
 INCISE_API void incise_model_destroy(struct incise_model *model);
+
+/* Writes the weights of the model `path`, packed for the engine's instruction set and `options` (may be NULL), to
+ * `file`, which is a cache of that model on this machine: loaded in its place it starts without reading and packing
+ * them. INCISE_ERROR_CREATE when it exists and not `force`.
+ *
+ * Loading `file` loads the model that it was packed from. A warning says when that has changed since (contents of the
+ * .xml; size, time or inode of the .bin), and then it is loaded as if by its own name; another one when weights are for
+ * another instruction set or `compute`, and are packed again. INCISE_ERROR_DATA when the file is damaged or of another
+ * version, INCISE_ERROR_NO_INPUT when the model is gone. The file and the model's .bin are mapped as long as the model
+ * lives: replace them by renaming, never write into them. */
+INCISE_API INCISE_CHECK enum incise_status incise_model_pack(struct incise_engine *engine, const char *path,
+                                                             const struct incise_load_options *options,
+                                                             const char *file, int force);
+/* Reads all of `file` and of its model, as loading does not: INCISE_ERROR_DATA says what has changed or is damaged. */
+INCISE_API INCISE_CHECK enum incise_status incise_model_verify(struct incise_engine *engine, const char *file);
 
 INCISE_API size_t incise_model_inputs(const struct incise_model *model);
 INCISE_API size_t incise_model_outputs(const struct incise_model *model);

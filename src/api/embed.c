@@ -140,6 +140,7 @@ enum incise_status incise_embedder_create(struct incise_engine *engine, const ch
         return inc_fail(&engine->ctx, INCISE_ERROR_USAGE, "options were not initialized by incise_embed_options_init");
     load.compute = options->compute;
     INC_TRY(incise_model_load(engine, path, &load, &model));
+    if (inc_model_is_packed(path)) path = model->program->lowering.graph->source; /* tokenizer and more are beside it */
     return inc_embedder_from_model(model, path, options, out);
 }
 

@@ -6,6 +6,7 @@
 #include "api/embed_internal.h"
 #include "base/buffer.h"
 #include "base/file.h"
+#include "formats/pack/pack_file.h"
 
 /* Appends the hash of `folder``name` to `hashes` if there is such a file. */
 static enum incise_status add_hash(const struct inc_ctx *ctx, const char *folder, const char *name,
@@ -25,11 +26,16 @@ static enum incise_status add_hash(const struct inc_ctx *ctx, const char *folder
     return status;
 }
 
-/* The .xml and the .bin beside it. */
+/* The .xml and the .bin beside it. A pack knows the hashes of the files that it is loaded for. */
 static enum incise_status hash_model(const struct incise_embedder *e, struct inc_buffer *hashes)
 {
     const struct inc_ctx *ctx = &e->engine->ctx;
+    const struct inc_pack *pack = e->model->pack;
     struct inc_buffer stem;
+    if (pack != NULL) {
+        inc_buffer_printf(hashes, "%s%s%s", pack->stamp.xml_hash, pack->bin_hash[0] != '\0' ? " " : "", pack->bin_hash);
+        return INCISE_OK;
+    }
     inc_buffer_init(&stem, ctx);
     bool folder = inc_is_folder(e->model_path);
     size_t length = strlen(e->model_path);

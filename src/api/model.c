@@ -5,6 +5,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "formats/openvino/ir.h"
+#include "formats/pack/pack_file.h"
 #include "lower/match.h"
 
 _Static_assert((int)INCISE_BOOL == (int)INC_BOOL && (int)INCISE_U4 == (int)INC_U4 && (int)INCISE_I64 == (int)INC_I64,
@@ -21,6 +22,14 @@ void incise_load_options_init(struct incise_load_options *options)
     options->struct_size = sizeof *options;
 }
 
+/* Whether a step before `index` has the same packed weights. */
+static bool is_shared(const struct inc_program *program, size_t index)
+{
+    for (size_t i = 0; program->prepared[index] != NULL && i < index; i++)
+        if (program->prepared[i] == program->prepared[index]) return true;
+    return false;
+}
+
 static size_t packed_bytes(const struct incise_model *model)
 {
     const struct inc_program *program = model->program;
@@ -28,6 +37,7 @@ static size_t packed_bytes(const struct incise_model *model)
     size_t bytes = 0;
     for (size_t i = 0; i < program->plan.n_steps; i++) {
         struct inc_step_info info = {0};
+        if (is_shared(program, i)) continue;
         device->ops->describe(device, &program->plan.steps[i], program->prepared[i], &info);
         bytes += info.bytes;
     }
@@ -105,22 +115,38 @@ static const enum inc_integer_mode integer_modes[] = {
     [INCISE_COMPUTE_INT8_ATTENTION] = INC_INTEGER_AND_ATTENTION,
 };
 
-enum incise_status incise_model_load(struct incise_engine *engine, const char *path,
-                                     const struct incise_load_options *options, struct incise_model **model)
+enum incise_status inc_model_options(struct incise_engine *engine, const struct incise_load_options *options,
+                                     struct inc_program_options *program)
 {
     struct incise_load_options defaults;
-    struct inc_graph *graph = NULL;
-    double start = inc_seconds();
     incise_load_options_init(&defaults);
     if (options == NULL) options = &defaults;
     if (options->struct_size != sizeof *options || (unsigned)options->compute > INCISE_COMPUTE_INT8_ATTENTION)
         return inc_fail(&engine->ctx, INCISE_ERROR_USAGE,
                         "load options were not initialized by incise_load_options_init");
-    struct inc_program_options program = {.mode = integer_modes[options->compute],
-                                          .reference = options->reference != 0};
+    *program = (struct inc_program_options){.mode = integer_modes[options->compute],
+                                            .reference = options->reference != 0};
+    return INCISE_OK;
+}
+
+enum incise_status inc_model_from_file(struct incise_engine *engine, const char *path,
+                                       const struct inc_program_options *options, struct incise_model **model)
+{
+    struct inc_graph *graph = NULL;
     INC_TRY(inc_ir_read(&engine->ctx, path, &graph));
-    enum incise_status status = inc_model_from_graph(engine, graph, &program, model);
+    enum incise_status status = inc_model_from_graph(engine, graph, options, model);
     inc_graph_destroy(graph);
+    return status;
+}
+
+enum incise_status incise_model_load(struct incise_engine *engine, const char *path,
+                                     const struct incise_load_options *options, struct incise_model **model)
+{
+    struct inc_program_options program;
+    double start = inc_seconds();
+    INC_TRY(inc_model_options(engine, options, &program));
+    enum incise_status status = inc_model_is_packed(path) ? inc_model_from_pack(engine, path, &program, model)
+                                                          : inc_model_from_file(engine, path, &program, model);
     if (status == INCISE_OK) (*model)->load_seconds = inc_seconds() - start;
     return status;
 }
@@ -180,6 +206,7 @@ void incise_model_destroy(struct incise_model *model)
     if (model == NULL) return;
     const struct inc_ctx *ctx = &model->engine->ctx;
     inc_program_destroy(model->program);
+    inc_pack_close(model->pack);
     for (size_t i = 0; i < model->n_id_tables; i++) inc_free(ctx, model->id_tables[i].layer);
     inc_free(ctx, model->id_tables);
     inc_free(ctx, model);

@@ -106,8 +106,7 @@ static enum incise_status read_whole(struct inc_reader *reader, size_t max_bytes
         return status;
     }
     data[size] = 0;
-    file->data = data;
-    file->size = size;
+    *file = (struct inc_file){.data = data, .size = size};
     return INCISE_OK;
 }
 
@@ -118,12 +117,29 @@ enum incise_status inc_file_read(const struct inc_ctx *ctx, const char *path, si
     return read_whole(&reader, max_bytes, file);
 }
 
-enum incise_status inc_file_read_beside(const struct inc_ctx *ctx, const char *folder, const char *name,
-                                        size_t max_bytes, struct inc_file *file)
+enum incise_status inc_reader_map(const struct inc_reader *reader, struct inc_file *file)
 {
-    char label[512];
+    if (reader->size >= SIZE_MAX)
+        return inc_fail(reader->ctx, INCISE_ERROR_MEMORY, "%s: too large to be mapped", reader->label);
+    *file = (struct inc_file){.data = NULL, .size = (size_t)reader->size, .mapped = true};
+    if (file->size == 0) return INCISE_OK; /* there are no mappings of nothing */
+    void *data = mmap(NULL, file->size, PROT_READ, MAP_PRIVATE, reader->fd, 0);
+    if (data == MAP_FAILED) {
+        file->size = 0;
+        return inc_fail(reader->ctx, errno == ENOMEM ? INCISE_ERROR_MEMORY : INCISE_ERROR_IO, "%s: %s", reader->label,
+                        strerror(errno));
+    }
+    file->data = data;
+    return INCISE_OK;
+}
+
+enum { MAX_LABEL = 512 };
+
+static enum incise_status open_beside(const struct inc_ctx *ctx, const char *folder, const char *name,
+                                      char label[MAX_LABEL], struct inc_reader *reader)
+{
     size_t n_folder = strlen(folder), n_name = strlen(name);
-    if (n_folder + n_name + 2 > sizeof label)
+    if (n_folder + n_name + 2 > MAX_LABEL)
         return inc_fail(ctx, INCISE_ERROR_NO_INPUT, "%.100s: the path is too long", name);
     memcpy(label, folder, n_folder);
     label[n_folder] = '/';
@@ -139,9 +155,27 @@ enum incise_status inc_file_read_beside(const struct inc_ctx *ctx, const char *f
         return inc_fail(ctx, INCISE_ERROR_DATA, "%s: is a symbolic link; a model's files must lie in its folder",
                         label);
     if (fd < 0) return inc_fail(ctx, INCISE_ERROR_NO_INPUT, "%s: %s", label, strerror(error));
+    return take_descriptor(ctx, fd, label, reader);
+}
+
+enum incise_status inc_file_read_beside(const struct inc_ctx *ctx, const char *folder, const char *name,
+                                        size_t max_bytes, struct inc_file *file)
+{
+    char label[MAX_LABEL];
     struct inc_reader reader;
-    INC_TRY(take_descriptor(ctx, fd, label, &reader));
+    INC_TRY(open_beside(ctx, folder, name, label, &reader));
     return read_whole(&reader, max_bytes, file);
+}
+
+enum incise_status inc_file_map_beside(const struct inc_ctx *ctx, const char *folder, const char *name,
+                                       struct inc_file *file)
+{
+    char label[MAX_LABEL];
+    struct inc_reader reader;
+    INC_TRY(open_beside(ctx, folder, name, label, &reader));
+    enum incise_status status = inc_reader_map(&reader, file);
+    inc_reader_close(&reader);
+    return status;
 }
 
 static enum incise_status hash_reader(const struct inc_reader *reader, XXH3_state_t *state)
@@ -189,9 +223,11 @@ enum incise_status inc_file_hash(const struct inc_ctx *ctx, const char *path, ch
 
 void inc_file_release(const struct inc_ctx *ctx, struct inc_file *file)
 {
-    inc_free(ctx, file->data);
-    file->data = NULL;
-    file->size = 0;
+    if (!file->mapped)
+        inc_free(ctx, file->data);
+    else if (file->data != NULL)
+        munmap(file->data, file->size);
+    *file = (struct inc_file){.data = NULL};
 }
 
 bool inc_file_size(const char *path, uint64_t *size)

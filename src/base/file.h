@@ -5,10 +5,11 @@
 
 #include "base/context.h"
 
-/* A file's bytes in memory of our own: never mapped, so truncation by others cannot kill the process. */
+/* A file's bytes, in memory of our own unless `mapped`: truncation by others cannot kill the process then. */
 struct inc_file {
-    unsigned char *data; /* 64-byte aligned, followed by one NUL byte that is not counted */
+    unsigned char *data; /* 64-byte aligned; followed by one NUL byte that is not counted, unless mapped */
     size_t size;
+    bool mapped; /* read-only pages of the file: what others write to it shows, and reading what they cut off kills */
 };
 
 #define INC_HASH_HEX 33 /* with its NUL */
@@ -21,6 +22,9 @@ enum incise_status inc_file_read(const struct inc_ctx *ctx, const char *path, si
  * not a symbolic link. */
 enum incise_status inc_file_read_beside(const struct inc_ctx *ctx, const char *folder, const char *name,
                                         size_t max_bytes, struct inc_file *file) __attribute__((warn_unused_result));
+/* The same, but mapped. */
+enum incise_status inc_file_map_beside(const struct inc_ctx *ctx, const char *folder, const char *name,
+                                       struct inc_file *file) __attribute__((warn_unused_result));
 void inc_file_release(const struct inc_ctx *ctx, struct inc_file *file);
 
 /* A regular file opened to be read at any place; its size is fixed when it is opened. */
@@ -38,6 +42,9 @@ void inc_reader_open_memory(const struct inc_ctx *ctx, const char *label, const 
                             struct inc_reader *reader);
 /* `n` bytes from `offset` on; INCISE_ERROR_IO if the file has become shorter than that. */
 enum incise_status inc_reader_read(const struct inc_reader *reader, uint64_t offset, size_t n, void *out)
+    __attribute__((warn_unused_result));
+/* All of it, mapped; for readers of files. */
+enum incise_status inc_reader_map(const struct inc_reader *reader, struct inc_file *file)
     __attribute__((warn_unused_result));
 void inc_reader_close(struct inc_reader *reader);
 
@@ -90,7 +97,12 @@ enum incise_status inc_output_commit(struct inc_output *out) __attribute__((warn
 /* Removes the temporary folder if not committed; releases everything. Always call it at the end. */
 void inc_output_discard(struct inc_output *out);
 
-/* Writes file `path`, complete or not at all, in place of one that is there. */
+/* Writes file `path`, complete or not at all, with what `fill` writes to it. INCISE_ERROR_CREATE when it exists and not
+ * `force`, which replaces a file, not a folder. */
+typedef enum incise_status inc_fill_fn(void *arg, struct inc_output_file *file);
+enum incise_status inc_file_make(const struct inc_ctx *ctx, const char *path, bool force, inc_fill_fn *fill, void *arg)
+    __attribute__((warn_unused_result));
+/* The same with given bytes, in place of a file that is there. */
 enum incise_status inc_file_replace(const struct inc_ctx *ctx, const char *path, const void *bytes, size_t n)
     __attribute__((warn_unused_result));
 /* Whether that could be done, before the work that is to be kept: what will stand in its way is reported. */

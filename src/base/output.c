@@ -209,14 +209,25 @@ void inc_output_abandon(struct inc_output_file *file)
     file->path = NULL;
 }
 
-static enum incise_status write_file(struct inc_output *out, const char *name, const void *bytes, size_t n)
+static enum incise_status fill_file(struct inc_output *out, const char *name, inc_fill_fn *fill, void *arg)
 {
     struct inc_output_file file;
     INC_TRY(inc_output_open(out, name, &file));
-    enum incise_status status = inc_output_write(&file, bytes, n);
+    enum incise_status status = fill(arg, &file);
     if (status == INCISE_OK) return inc_output_close(&file);
     inc_output_abandon(&file);
     return status;
+}
+
+struct content {
+    const void *bytes;
+    size_t n;
+};
+
+static enum incise_status write_content(void *arg, struct inc_output_file *file)
+{
+    const struct content *content = arg;
+    return inc_output_write(file, content->bytes, content->n);
 }
 
 enum incise_status inc_output_copy(struct inc_output *out, const char *folder, const char *name, bool *copied)
@@ -234,7 +245,8 @@ enum incise_status inc_output_copy(struct inc_output *out, const char *folder, c
     enum incise_status status = inc_file_read(ctx, source, SIZE_MAX, &file);
     inc_free(ctx, source);
     if (status != INCISE_OK) return status;
-    status = write_file(out, name, file.data, file.size);
+    struct content content = {file.data, file.size};
+    status = fill_file(out, name, write_content, &content);
     inc_file_release(ctx, &file);
     if (status == INCISE_OK && copied != NULL) *copied = true;
     return status;
@@ -324,14 +336,23 @@ static enum incise_status move_out(struct inc_output *out, const char *name)
     return status;
 }
 
-enum incise_status inc_file_replace(const struct inc_ctx *ctx, const char *path, const void *bytes, size_t n)
+enum incise_status inc_file_make(const struct inc_ctx *ctx, const char *path, bool force, inc_fill_fn *fill, void *arg)
 {
     struct inc_output out;
+    struct stat info;
+    if (lstat(path, &info) == 0 && !force)
+        return inc_fail(ctx, INCISE_ERROR_CREATE, "%s: exists already; --force replaces it", path);
     INC_TRY(begin_beside(ctx, path, &out));
-    enum incise_status status = write_file(&out, "file", bytes, n);
+    enum incise_status status = fill_file(&out, "file", fill, arg);
     if (status == INCISE_OK) status = move_out(&out, "file");
     inc_output_discard(&out);
     return status;
+}
+
+enum incise_status inc_file_replace(const struct inc_ctx *ctx, const char *path, const void *bytes, size_t n)
+{
+    struct content content = {bytes, n};
+    return inc_file_make(ctx, path, true, write_content, &content);
 }
 
 enum incise_status inc_file_check_place(const struct inc_ctx *ctx, const char *path)

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/size.h"
 #include "graph/attr.h"
 #include "graph/blob.h"
@@ -12,8 +13,7 @@
 struct inc_blob {
     atomic_size_t references;
     struct inc_ctx ctx; /* a copy: the blob may outlive the graph that read it */
-    void *memory;
-    size_t bytes;
+    struct inc_file bytes;
 };
 
 static enum incise_status out_of_memory(const struct inc_graph *graph)
@@ -48,7 +48,7 @@ static void release_blob(struct inc_blob *blob)
 {
     if (atomic_fetch_sub_explicit(&blob->references, 1, memory_order_acq_rel) != 1) return;
     struct inc_ctx ctx = blob->ctx;
-    inc_free(&ctx, blob->memory);
+    inc_file_release(&ctx, &blob->bytes);
     inc_free(&ctx, blob);
 }
 
@@ -72,7 +72,8 @@ static enum incise_status hold_blob(struct inc_graph *graph, struct inc_blob *bl
     return INCISE_OK;
 }
 
-enum incise_status inc_graph_add_blob(struct inc_graph *graph, void *memory, size_t bytes, struct inc_blob **out)
+/* Takes over the memory or mapping on success. */
+static enum incise_status add_blob(struct inc_graph *graph, const struct inc_file *bytes, struct inc_blob **out)
 {
     struct inc_blob *blob = inc_alloc_zero(graph->ctx, 1, sizeof *blob);
     if (blob == NULL) return out_of_memory(graph);
@@ -83,10 +84,23 @@ enum incise_status inc_graph_add_blob(struct inc_graph *graph, void *memory, siz
     }
     atomic_init(&blob->references, 1);
     blob->ctx = *graph->ctx;
-    blob->memory = memory;
-    blob->bytes = bytes;
+    blob->bytes = *bytes;
     *out = blob;
     return INCISE_OK;
+}
+
+enum incise_status inc_graph_add_blob(struct inc_graph *graph, void *memory, size_t bytes, struct inc_blob **out)
+{
+    const struct inc_file file = {.data = memory, .size = bytes};
+    return add_blob(graph, &file, out);
+}
+
+enum incise_status inc_graph_hold_file(struct inc_graph *graph, struct inc_file *file)
+{
+    struct inc_blob *blob;
+    enum incise_status status = add_blob(graph, file, &blob);
+    if (status != INCISE_OK) inc_file_release(graph->ctx, file);
+    return status;
 }
 
 enum incise_status inc_graph_share_blobs(const struct inc_graph *from, struct inc_graph *to)

@@ -192,6 +192,10 @@ enum incise_status inc_graph_sort(struct inc_graph *graph) __attribute__((warn_u
 /* A blob takes ownership of `memory` (from inc_alloc; freed with inc_free) on success. The graph holds one reference. */
 enum incise_status inc_graph_add_blob(struct inc_graph *graph, void *memory, size_t bytes, struct inc_blob **blob)
     __attribute__((warn_unused_result));
+/* A blob takes over `file`, read or mapped, also on failure; *file goes on telling where the bytes are. */
+struct inc_file;
+enum incise_status inc_graph_hold_file(struct inc_graph *graph, struct inc_file *file)
+    __attribute__((warn_unused_result));
 
 /* ---- attributes (graph.c) -------------------------------------------------------------------------------------- */
 

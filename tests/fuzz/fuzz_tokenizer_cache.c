@@ -28,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct inc_cache_key key = {{0, 0}};
     struct inc_tokenizer *tokenizer;
     inc_ctx_init(&ctx);
-    struct inc_file file = {inc_alloc(&ctx, size + 1), size};
+    struct inc_file file = {.data = inc_alloc(&ctx, size + 1), .size = size};
     if (file.data == NULL) return 0;
     if (size > 0) memcpy(file.data, data, size);
     inc_cache_seal(file.data, size);

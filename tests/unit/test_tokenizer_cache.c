@@ -27,7 +27,7 @@ static void make(struct inc_buffer *cache, struct inc_tokenizer **tokenizer)
 /* Of the bytes with their right hash. */
 static enum incise_status load(const struct inc_buffer *cache, struct inc_tokenizer **tokenizer)
 {
-    struct inc_file file = {inc_alloc(test_ctx(), cache->length), cache->length};
+    struct inc_file file = {.data = inc_alloc(test_ctx(), cache->length), .size = cache->length};
     assert_non_null(file.data);
     memcpy(file.data, cache->data, cache->length);
     inc_cache_seal(file.data, file.size);

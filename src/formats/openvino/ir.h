@@ -9,13 +9,20 @@
 #include "base/file.h"
 #include "graph/graph.h"
 
+/* The .xml that `path` means, from inc_alloc; whether it is there is not looked at. */
+enum incise_status inc_ir_find(const struct inc_ctx *ctx, const char *path, char **xml_path)
+    __attribute__((warn_unused_result));
 /* Reads the model at `path` (an .xml, or a folder that holds openvino_model.xml) into a sorted graph with inferred
  * shapes. The weights are the .bin of the same stem beside it, and may be absent if no constant has data. Anything a
  * file can hold gives a graph or a reported error; memory stays within a constant times the size of both files.
  * On success the caller owns *graph and frees it with inc_graph_destroy. */
 enum incise_status inc_ir_read(const struct inc_ctx *ctx, const char *path, struct inc_graph **graph)
     __attribute__((warn_unused_result));
-/* The same from memory, which is borrowed for the call. `name` stands for the file in messages; `bin` may be NULL. */
+/* The same, but matrices of the .bin that can be weights are mapped, not read: fit for a model that is known, whose .bin
+ * nobody changes meanwhile. */
+enum incise_status inc_ir_read_mapped(const struct inc_ctx *ctx, const char *path, struct inc_graph **graph)
+    __attribute__((warn_unused_result));
+/* inc_ir_read from memory, which is borrowed for the call. `name` stands for the file in messages; `bin` may be NULL. */
 enum incise_status inc_ir_read_memory(const struct inc_ctx *ctx, const char *name, const void *xml, size_t xml_size,
                                       const void *bin, size_t bin_size, struct inc_graph **graph)
     __attribute__((warn_unused_result));

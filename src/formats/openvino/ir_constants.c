@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Data of constants. The .bin is one blob that constants point into; ranges that lie at an odd address for their
- * element type are copied, once each, into a second blob. */
+ * element type are copied, once each, into a second blob. So is, of a .bin that is mapped, all that is not a matrix of
+ * weights: numbers that shapes and addresses depend on must not change behind a check. */
 #include "formats/openvino/ir_reader.h"
 
 #include <math.h>
@@ -26,7 +27,7 @@ static int compare_ranges(const void *a, const void *b)
     const struct inc_ir_constant *x = a, *y = b;
     if (x->offset != y->offset) return x->offset < y->offset ? -1 : 1;
     if (x->needed != y->needed) return x->needed < y->needed ? -1 : 1;
-    return x->aligned < y->aligned ? -1 : x->aligned > y->aligned;
+    return x->in_place < y->in_place ? -1 : x->in_place > y->in_place;
 }
 
 static bool same_range(const struct inc_ir_constant *a, const struct inc_ir_constant *b)
@@ -34,12 +35,22 @@ static bool same_range(const struct inc_ir_constant *a, const struct inc_ir_cons
     return a->offset == b->offset && a->needed == b->needed;
 }
 
-static enum incise_status check_ranges(struct inc_ir_reader *reader, size_t bin_size)
+#define LEAST_MAPPED ((size_t)64 << 10) /* bytes */
+
+static bool stays_mapped(const struct inc_ir_constant *constant)
 {
+    const struct inc_tensor *data = &constant->node->data;
+    return data->rank >= 2 && inc_type_is_weight(data->type) && constant->needed >= LEAST_MAPPED;
+}
+
+static enum incise_status check_ranges(struct inc_ir_reader *reader, const struct inc_file *bin)
+{
+    const size_t bin_size = bin->size;
     for (size_t i = 0; i < reader->n_constants; i++) {
         struct inc_ir_constant *constant = &reader->constants[i];
         size_t element = inc_max_size(inc_type_bits(constant->node->data.type) / 8, 1);
-        constant->aligned = constant->needed == 0 || constant->offset % element == 0;
+        constant->in_place = constant->needed == 0 ||
+                             (constant->offset % element == 0 && (!bin->mapped || stays_mapped(constant)));
         if (constant->needed == 0) continue;
         if (constant->size > bin_size || constant->offset > bin_size - constant->size)
             return inc_node_fail(reader->graph, constant->node,
@@ -65,13 +76,13 @@ static enum incise_status measure(const struct inc_ir_reader *reader, size_t bin
                             "%s: ranges of constants overlap: they claim more than %d times "
                             "the %zu bytes of the weights",
                             reader->source, MAX_CLAIM, bin_size);
-        if (!constant->aligned) *copied += inc_round_up(constant->needed, INC_ALIGN);
+        if (!constant->in_place) *copied += inc_round_up(constant->needed, INC_ALIGN);
     }
     return INCISE_OK;
 }
 
 /* Booleans are 0 or 1. Each distinct range is looked at once. */
-static enum incise_status check_booleans(const struct inc_ir_reader *reader, const unsigned char *bin)
+static enum incise_status check_booleans(const struct inc_ir_reader *reader)
 {
     bool checked = false;
     for (size_t i = 0; i < reader->n_constants; i++) {
@@ -79,23 +90,25 @@ static enum incise_status check_booleans(const struct inc_ir_reader *reader, con
         if (i > 0 && !same_range(constant, constant - 1)) checked = false;
         if (checked || constant->needed == 0 || constant->node->data.type != INC_BOOL) continue;
         checked = true;
+        const unsigned char *data = constant->node->data.data;
         for (size_t k = 0; k < constant->needed; k++)
-            if (bin[constant->offset + k] > 1)
+            if (data[k] > 1)
                 return inc_node_fail(reader->graph, constant->node, "element %zu is %d; booleans are 0 or 1", k,
-                                     bin[constant->offset + k]);
+                                     data[k]);
     }
     return INCISE_OK;
 }
 
-/* Unaligned constants of one range come first in it (compare_ranges), so that the one that is copied is known. */
-static void point_constants(const struct inc_ir_reader *reader, unsigned char *bin, unsigned char *copies)
+/* Constants that are copied come first in their range (compare_ranges), so that the copy is known. */
+static void point_constants(const struct inc_ir_reader *reader, const struct inc_file *file, unsigned char *copies)
 {
+    unsigned char *bin = file->data;
     const unsigned char *copy = NULL;
     for (size_t i = 0; i < reader->n_constants; i++) {
         const struct inc_ir_constant *constant = &reader->constants[i];
         if (constant->needed == 0) {
             constant->node->data.data = bin;
-        } else if (constant->aligned) {
+        } else if (constant->in_place) {
             constant->node->data.data = bin + constant->offset;
         } else {
             if (i == 0 || !same_range(constant, constant - 1)) {
@@ -135,32 +148,26 @@ static enum incise_status check_vectors(const struct inc_ir_reader *reader)
     return INCISE_OK;
 }
 
-enum incise_status inc_ir_attach_weights(struct inc_ir_reader *reader, void *bin, size_t bin_size)
+enum incise_status inc_ir_attach_weights(struct inc_ir_reader *reader, struct inc_file *bin)
 {
-    struct inc_blob *blob = NULL;
-    unsigned char *copies = NULL;
-    size_t copied;
-    if (bin == NULL) bin = inc_alloc_zero(reader->ctx, 1, INC_ALIGN); /* constants without elements point here */
-    if (bin == NULL) return inc_fail_memory(reader->ctx, INC_ALIGN, reader->source);
-    enum incise_status status = inc_graph_add_blob(reader->graph, bin, bin_size, &blob);
-    if (status != INCISE_OK) {
-        inc_free(reader->ctx, bin);
-        return status;
+    static const struct inc_file nothing;
+    struct inc_file held = *bin, copies = nothing;
+    *bin = nothing;
+    if (held.data == NULL) { /* constants without elements point somewhere */
+        held = (struct inc_file){.data = inc_alloc_zero(reader->ctx, 1, INC_ALIGN)};
+        if (held.data == NULL) return inc_fail_memory(reader->ctx, INC_ALIGN, reader->source);
     }
-    INC_TRY(check_ranges(reader, bin_size));
+    INC_TRY(inc_graph_hold_file(reader->graph, &held));
+    INC_TRY(check_ranges(reader, &held));
     if (reader->n_constants > 1)
         qsort(reader->constants, reader->n_constants, sizeof *reader->constants, compare_ranges);
-    INC_TRY(measure(reader, bin_size, &copied));
-    INC_TRY(check_booleans(reader, bin));
-    if (copied > 0) {
-        copies = inc_alloc(reader->ctx, copied);
-        if (copies == NULL) return inc_fail_memory(reader->ctx, copied, "constants at unaligned offsets");
-        status = inc_graph_add_blob(reader->graph, copies, copied, &blob);
-        if (status != INCISE_OK) {
-            inc_free(reader->ctx, copies);
-            return status;
-        }
+    INC_TRY(measure(reader, held.size, &copies.size));
+    if (copies.size > 0) {
+        copies.data = inc_alloc(reader->ctx, copies.size);
+        if (copies.data == NULL) return inc_fail_memory(reader->ctx, copies.size, "copies of constants");
+        INC_TRY(inc_graph_hold_file(reader->graph, &copies));
     }
-    point_constants(reader, bin, copies);
+    point_constants(reader, &held, copies.data);
+    INC_TRY(check_booleans(reader));
     return check_vectors(reader);
 }

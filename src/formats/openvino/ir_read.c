@@ -37,15 +37,14 @@ static enum incise_status finish(struct inc_ir_reader *reader, enum incise_statu
 static enum incise_status read_memory(struct inc_ir_reader *reader, const void *xml, size_t xml_size, const void *bin,
                                       size_t bin_size)
 {
-    void *copy = NULL;
+    struct inc_file copy = {.size = bin != NULL ? bin_size : 0};
     INC_TRY(inc_ir_parse(reader, xml, xml_size));
-    if (bin == NULL) bin_size = 0;
-    if (inc_ir_needs_weights(reader) && bin_size > 0) {
-        copy = inc_alloc(reader->ctx, bin_size);
-        if (copy == NULL) return inc_fail_memory(reader->ctx, bin_size, "the weights");
-        memcpy(copy, bin, bin_size);
+    if (inc_ir_needs_weights(reader) && copy.size > 0) {
+        copy.data = inc_alloc(reader->ctx, bin_size);
+        if (copy.data == NULL) return inc_fail_memory(reader->ctx, bin_size, "the weights");
+        memcpy(copy.data, bin, bin_size);
     }
-    INC_TRY(inc_ir_attach_weights(reader, copy, bin_size));
+    INC_TRY(inc_ir_attach_weights(reader, &copy));
     return inc_ir_link(reader);
 }
 
@@ -66,37 +65,43 @@ static enum incise_status check_limit(const struct inc_ctx *ctx, const char *pat
                     (unsigned long long)size, ctx->max_memory);
 }
 
-/* Reads the file beside the .xml whose name ends in .bin instead. `path` holds that name and is cut in two. */
-static enum incise_status read_beside(const struct inc_ctx *ctx, char *path, struct inc_file *file)
+/* Reads or maps the file beside the .xml whose name ends in .bin instead. `path` holds that name and is cut in two. */
+static enum incise_status read_beside(const struct inc_ir_reader *reader, char *path, struct inc_file *file)
 {
-    INC_TRY(check_limit(ctx, path));
+    const char *folder = path, *name = path;
+    if (!reader->mapped) INC_TRY(check_limit(reader->ctx, path));
     char *slash = strrchr(path, '/');
-    if (slash == NULL) return inc_file_read_beside(ctx, ".", path, SIZE_MAX - 1, file);
-    if (slash == path) return inc_file_read_beside(ctx, "/", path + 1, SIZE_MAX - 1, file);
-    *slash = '\0';
-    return inc_file_read_beside(ctx, path, slash + 1, SIZE_MAX - 1, file);
+    if (slash == NULL) {
+        folder = ".";
+    } else {
+        if (slash == path) folder = "/";
+        *slash = '\0';
+        name = slash + 1;
+    }
+    if (reader->mapped) return inc_file_map_beside(reader->ctx, folder, name, file);
+    return inc_file_read_beside(reader->ctx, folder, name, SIZE_MAX - 1, file);
 }
 
 static enum incise_status read_weights(struct inc_ir_reader *reader)
 {
-    struct inc_file file = {NULL, 0};
+    struct inc_file file = {0};
     enum incise_status status = INCISE_OK;
     if (inc_ir_needs_weights(reader)) {
-        size_t length = strlen(reader->source); /* ends in .xml: resolve() */
+        size_t length = strlen(reader->source); /* ends in .xml: inc_ir_find */
         char *path = inc_alloc(reader->ctx, length + 1);
         if (path == NULL) return inc_fail_memory(reader->ctx, length + 1, "a path");
         memcpy(path, reader->source, length + 1);
         memcpy(path + length - 4, ".bin", 4);
-        status = read_beside(reader->ctx, path, &file);
+        status = read_beside(reader, path, &file);
         inc_free(reader->ctx, path);
     }
-    if (status == INCISE_OK) status = inc_ir_attach_weights(reader, file.data, file.size);
+    if (status == INCISE_OK) status = inc_ir_attach_weights(reader, &file);
     return status;
 }
 
 static enum incise_status read_files(struct inc_ir_reader *reader)
 {
-    struct inc_file xml = {NULL, 0};
+    struct inc_file xml = {0};
     INC_TRY(check_limit(reader->ctx, reader->source));
     INC_TRY(inc_file_read(reader->ctx, reader->source, INC_IR_MAX_XML, &xml));
     enum incise_status status = inc_ir_parse(reader, xml.data, xml.size);
@@ -106,8 +111,7 @@ static enum incise_status read_files(struct inc_ir_reader *reader)
     return status;
 }
 
-/* The .xml that `path` means, in memory from inc_alloc. */
-static enum incise_status resolve(const struct inc_ctx *ctx, const char *path, char **xml_path)
+enum incise_status inc_ir_find(const struct inc_ctx *ctx, const char *path, char **xml_path)
 {
     bool is_folder = inc_is_folder(path);
     size_t n = strlen(path), bytes;
@@ -124,14 +128,25 @@ static enum incise_status resolve(const struct inc_ctx *ctx, const char *path, c
     return INCISE_OK;
 }
 
-enum incise_status inc_ir_read(const struct inc_ctx *ctx, const char *path, struct inc_graph **graph)
+static enum incise_status read_model(const struct inc_ctx *ctx, const char *path, bool mapped, struct inc_graph **graph)
 {
     struct inc_ir_reader reader;
     char *xml_path = NULL;
-    INC_TRY(resolve(ctx, path, &xml_path));
+    INC_TRY(inc_ir_find(ctx, path, &xml_path));
     enum incise_status status = begin(ctx, xml_path, &reader);
+    reader.mapped = mapped;
     if (status == INCISE_OK) status = read_files(&reader);
     status = finish(&reader, status, graph);
     inc_free(ctx, xml_path);
     return status;
+}
+
+enum incise_status inc_ir_read(const struct inc_ctx *ctx, const char *path, struct inc_graph **graph)
+{
+    return read_model(ctx, path, false, graph);
+}
+
+enum incise_status inc_ir_read_mapped(const struct inc_ctx *ctx, const char *path, struct inc_graph **graph)
+{
+    return read_model(ctx, path, true, graph);
 }

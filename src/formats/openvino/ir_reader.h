@@ -4,6 +4,7 @@
 #ifndef INC_FORMATS_IR_READER_H
 #define INC_FORMATS_IR_READER_H
 
+#include "base/file.h"
 #include "graph/graph.h"
 
 #define INC_IR_MAX_XML ((size_t)1 << 30)
@@ -39,13 +40,14 @@ struct inc_ir_constant {
     uint64_t offset, size;
     size_t needed;
     unsigned long line;
-    bool aligned;
+    bool in_place; /* its data stays where it is in the .bin; else it is copied */
 };
 
 struct inc_ir_reader {
     const struct inc_ctx *ctx;
     struct inc_graph *graph;
     const char *source;
+    bool mapped; /* the .bin */
     struct inc_ir_layer *layers;
     struct inc_ir_port *ports;
     struct inc_ir_edge *edges;
@@ -61,9 +63,9 @@ enum incise_status inc_ir_parse(struct inc_ir_reader *reader, const void *xml, s
 
 /* True if some constant has at least one byte of data. */
 bool inc_ir_needs_weights(const struct inc_ir_reader *reader);
-/* Points every constant at its range of `bin`, which the graph takes over: 64-byte aligned memory from inc_alloc, or
- * NULL. Also on failure the memory is the graph's, or freed. */
-enum incise_status inc_ir_attach_weights(struct inc_ir_reader *reader, void *bin, size_t bin_size)
+/* Points every constant at its range of `bin`, which the graph takes over; also on failure it is the graph's, or
+ * released. */
+enum incise_status inc_ir_attach_weights(struct inc_ir_reader *reader, struct inc_file *bin)
     __attribute__((warn_unused_result));
 
 /* Connects edges, checks that every input has one, sorts, infers shapes, compares them with what the file says, and
