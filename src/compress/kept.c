@@ -6,8 +6,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#define VERSION  1
-#define MAX_KEPT ((size_t)64 << 30)
+#define VERSION 1
 
 struct header {
     char magic[8], kind[16];
@@ -118,7 +117,7 @@ enum incise_status inc_kept_read(const struct inc_ctx *ctx, const char *path, co
 {
     struct header header, wanted = header_of(kind);
     *kept = (struct inc_kept){0};
-    INC_TRY(inc_file_read(ctx, path, MAX_KEPT, &kept->file));
+    INC_TRY(inc_file_read(ctx, path, ctx->max_memory > 0 ? ctx->max_memory : SIZE_MAX, &kept->file));
     size_t size = kept->file.size;
     if (size >= sizeof header) memcpy(&header, kept->file.data, sizeof header);
     if (size < sizeof header || memcmp(&header, &wanted, offsetof(struct header, version)) != 0)

@@ -133,13 +133,15 @@ struct pass {
     struct inc_statistics *statistics;
 };
 
-static enum incise_status check_memory(const struct inc_ctx *ctx, const struct pass *pass)
+/* A file takes as much again while it is written. */
+static enum incise_status check_memory(const struct inc_ctx *ctx, const struct pass *pass, bool kept)
 {
     size_t bytes = 0, square;
     for (size_t i = 0; i < pass->n_groups; i++)
         if (!inc_size_mul(pass->groups[i].width, pass->groups[i].width * sizeof(double), &square) ||
             !inc_size_add(bytes, square, &bytes))
             bytes = SIZE_MAX;
+    if (kept && !inc_size_mul(bytes, 2, &bytes)) bytes = SIZE_MAX;
     if (ctx->max_memory == 0 || bytes <= ctx->max_memory) return INCISE_OK;
     return inc_fail(ctx, INCISE_ERROR_MEMORY,
                     "statistics of %zu layer inputs need %zu MiB, more than the limit of %zu MiB", pass->n_groups,
@@ -164,7 +166,7 @@ static enum incise_status begin(struct pass *pass, const struct inc_statistics_p
     const struct inc_plan *plan = &pass->stream.program->plan;
     uint64_t size;
     INC_TRY(inc_reader_groups(plan, &pass->arena, &pass->groups, &pass->n_groups));
-    INC_TRY(check_memory(calibration->ctx, pass));
+    INC_TRY(check_memory(calibration->ctx, pass, place != NULL));
     if (place != NULL && !place->anew && inc_file_size(place->path, &size)) return take_up(pass, place);
     if (place != NULL) INC_TRY(inc_file_check_place(calibration->ctx, place->path));
     INC_TRY(inc_statistics_create(calibration->ctx, pass->n_groups, &pass->statistics));

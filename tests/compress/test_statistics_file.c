@@ -296,6 +296,30 @@ static void damage_is_noticed(void **state)
     assert_int_equal(test_live_allocations(), 0);
 }
 
+/* What is written doubles what the sums take; a file larger than the limit is not read. */
+static void memory_is_bounded(void **state)
+{
+    (void)state;
+    struct test_calibrated c;
+    struct inc_statistics *statistics;
+    struct inc_ctx small = *test_ctx();
+    test_calibrated_open(&c, "bert", NULL, 8, SEED);
+    c.calibration->ctx = &small;
+    small.max_memory = (6 * 64 * 64 + 2 * 96 * 96) * sizeof(double);
+    assert_int_equal(collect(&c, paths[0], 0, 0), INCISE_ERROR_MEMORY);
+    assert_non_null(strstr(test_last_error(), "statistics of 8 layer inputs"));
+    assert_int_equal(inc_statistics_collect(c.calibration, c.runner.program, NULL, NULL, NULL, &statistics), INCISE_OK);
+    inc_statistics_destroy(statistics);
+    small.max_memory *= 2;
+    assert_int_equal(collect(&c, paths[0], 0, 0), INCISE_OK);
+    small.max_memory = 100000;
+    struct inc_kept kept;
+    assert_int_equal(inc_kept_read(&small, paths[0], INC_STATISTICS_KIND, &kept), INCISE_ERROR_DATA);
+    inc_kept_release(&small, &kept);
+    c.calibration->ctx = test_ctx();
+    test_calibrated_close(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +328,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(empty_shards_are_parts_too, make_place, remove_place),
         cmocka_unit_test_setup_teardown(parts_that_do_not_belong_together_are_named, make_place, remove_place),
         cmocka_unit_test_setup_teardown(prune_reads_them, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(memory_is_bounded, make_place, remove_place),
         cmocka_unit_test_setup_teardown(damage_is_noticed, make_place, remove_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
