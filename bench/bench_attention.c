@@ -41,6 +41,7 @@ void bench_attention(struct bench *bench)
     printf("attention: GFLOP/s, best, share of the FMA peak\n");
     for (enum incise_isa isa = INCISE_ISA_AVX2; isa <= INCISE_ISA_VNNI && isa <= bench->isa; isa++) {
         for (size_t n = 32; n <= 512; n *= 4) {
+            bench_heads(bench, isa, isa == INCISE_ISA_VNNI, n, 12, 12, 32);
             bench_heads(bench, isa, isa == INCISE_ISA_VNNI, n, 12, 12, 64);
             bench_heads(bench, isa, isa == INCISE_ISA_VNNI, n, 3, 1, 256);
         }

@@ -313,6 +313,13 @@ void inc_weight_row_f32(const struct inc_weight *weight, int64_t row, float *out
     }
 }
 
+const int8_t *inc_weight_row_s8(const struct inc_weight *weight, int64_t row)
+{
+    const bool plain = weight->constant->data.type == INC_I8 && !weight->transposed && weight->group == 0 &&
+                       weight->zero.tensor == NULL && weight->fake_quantize == NULL;
+    return plain ? (const int8_t *)weight->constant->data.data + inc_weight_index(weight, row, 0) : NULL;
+}
+
 bool inc_weight_is_integer(const struct inc_weight *weight)
 {
     return is_integer_type(weight->type) && weight->group % 4 == 0;

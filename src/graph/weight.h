@@ -47,6 +47,8 @@ bool inc_weight_same(const struct inc_weight *a, const struct inc_weight *b);
 
 /* W[row, 0..in). */
 void inc_weight_row_f32(const struct inc_weight *weight, int64_t row, float *out);
+/* The row's bytes, if W[row, k] is byte k times inc_weight_row_scale; else NULL. */
+const int8_t *inc_weight_row_s8(const struct inc_weight *weight, int64_t row);
 /* An integer type with zero point and scale per tensor, per row, or per group of inputs in whole fours: what integer
  * kernels can multiply. */
 bool inc_weight_is_integer(const struct inc_weight *weight);

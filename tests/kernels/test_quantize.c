@@ -87,8 +87,8 @@ static void check_dynamic(const struct rows *rows)
 static void dynamic_sizes(const struct inc_quantize_kernel *kernel)
 {
     uint64_t state = test_seed();
-    for (size_t k = 1; k <= 70; k++) {
-        struct rows rows = make_rows(1 + k % 3, k, k % 5, k % 67);
+    for (size_t k = 1; k <= 140; k++) {
+        struct rows rows = make_rows(1 + k % 9, k, k % 5, k % 67);
         fill(&rows, k & 1 ? 3e30f : 1e-3f, &state);
         kernel->rows(rows.m, k, rows.x, rows.ldx, rows.q, rows.ldq, rows.scale);
         check_dynamic(&rows);
@@ -142,7 +142,7 @@ static void static_grids(const struct inc_quantize_kernel *kernel)
     uint64_t state = test_seed();
     for (size_t g = 0; g < 4; g++) {
         const struct inc_quantize_grid *grid = &grids[g];
-        for (size_t k = 1; k <= 40; k++) {
+        for (size_t k = 1; k <= 75; k++) {
             struct rows rows = make_rows(2, k, k % 4, k % 65);
             fill(&rows, 40, &state);
             rows.x[test_random_below(&state, k)] = k & 1 ? INFINITY : -INFINITY;
@@ -158,6 +158,27 @@ static void static_grids(const struct inc_quantize_kernel *kernel)
             free_rows(&rows);
         }
     }
+}
+
+static void dequantize_sizes(const struct inc_quantize_kernel *kernel)
+{
+    uint64_t state = test_seed();
+    for (size_t n = 1; n <= 70; n++) {
+        int8_t *q = test_guarded_alloc(n, 1);
+        float *x = test_guarded_alloc(n * sizeof *x, 1);
+        for (size_t i = 0; i < n; i++) q[i] = (int8_t)((int)test_random_below(&state, 256) - 128);
+        const float scale = test_random_float(&state, -2, 2);
+        kernel->back(n, q, scale, x);
+        for (size_t i = 0; i < n; i++) assert_true(x[i] == (float)q[i] * scale);
+        test_guarded_free(q, n, 1);
+        test_guarded_free(x, n * sizeof *x, 1);
+    }
+}
+
+static void test_dequantize(void **unused)
+{
+    (void)unused;
+    for_each_kernel(dequantize_sizes);
 }
 
 static void test_dynamic_sizes(void **unused)
@@ -191,6 +212,7 @@ int main(void)
         cmocka_unit_test(test_dynamic_values),
         cmocka_unit_test(test_dynamic_special),
         cmocka_unit_test(test_static),
+        cmocka_unit_test(test_dequantize),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,18 +60,20 @@ static void gated_rows(const struct rows_run *run, size_t row, size_t rows)
 /* Each row's scale lies behind its bytes. */
 static void quantize_rows(const struct rows_run *run, size_t row, size_t rows)
 {
+    enum { MOST = 16 }; /* rows at a time */
     const struct inc_step *step = run->step;
-    size_t stride = run->batch->row_bytes[step->out.buffer];
-    for (size_t t = row; t < row + rows; t++) {
-        uint8_t *q = (uint8_t *)run->batch->buffers[step->out.buffer] + t * stride;
+    const struct inc_quantize_kernel *kernel = run->cpu->quantize;
+    const size_t stride = run->batch->row_bytes[step->out.buffer], ldx = inc_cpu_stride(run->batch, step->in[0]);
+    for (size_t t = row, n; t < row + rows; t += n) {
+        n = inc_min_size(row + rows - t, MOST);
         const float *x = inc_cpu_row(run->batch, step->in[0], t);
-        float scale;
+        uint8_t *q = (uint8_t *)run->batch->buffers[step->out.buffer] + t * stride;
+        float scale[MOST];
         if (step->u.quantize.fixed)
-            run->cpu->quantize->fixed(1, step->width, x, step->width, &step->u.quantize.grid, q,
-                                      stride - INC_CPU_SCALE_BYTES, &scale);
+            kernel->fixed(n, step->width, x, ldx, &step->u.quantize.grid, q, stride, scale);
         else
-            run->cpu->quantize->rows(1, step->width, x, step->width, q, stride - INC_CPU_SCALE_BYTES, &scale);
-        memcpy(q + stride - INC_CPU_SCALE_BYTES, &scale, sizeof scale);
+            kernel->rows(n, step->width, x, ldx, q, stride, scale);
+        for (size_t i = 0; i < n; i++) memcpy(q + (i + 1) * stride - INC_CPU_SCALE_BYTES, &scale[i], sizeof scale[i]);
     }
 }
 
@@ -88,9 +90,15 @@ static void gather_rows(const struct rows_run *run, size_t row, size_t rows)
 {
     const struct inc_step *step = run->step;
     const int32_t *ids = run->batch->buffers[step->in[0].buffer];
+    const struct inc_weight *table = &step->u.gather.table;
     for (size_t t = row; t < row + rows; t++) {
-        const struct inc_weight *table = &step->u.gather.table;
-        inc_weight_row_f32(table, ids[t] < 0 ? ids[t] + table->out : ids[t], inc_cpu_row(run->batch, step->out, t));
+        const int64_t id = ids[t] < 0 ? ids[t] + table->out : ids[t];
+        const int8_t *bytes = inc_weight_row_s8(table, id);
+        float *out = inc_cpu_row(run->batch, step->out, t);
+        if (bytes != NULL)
+            run->cpu->quantize->back(step->width, bytes, inc_weight_row_scale(table, id), out);
+        else
+            inc_weight_row_f32(table, id, out);
     }
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows of floats to rows of u8, for the integer GEMM (gemm/gemm_i8.h). The same integers on every instruction set. */
+/* Rows of floats to rows of u8, for the integer GEMM (gemm/gemm_i8.h), and rows of s8 to floats, for tables of
+ * embeddings. The same results on every instruction set. */
 #ifndef INC_KERNELS_QUANTIZE_H
 #define INC_KERNELS_QUANTIZE_H
 
@@ -26,16 +27,21 @@ struct inc_quantize_grid {
 typedef void inc_quantize_static_fn(size_t m, size_t k, const float *x, size_t ldx,
                                     const struct inc_quantize_grid *grid, uint8_t *q, size_t ldq, float *scale);
 
+/* The way back: x[i] = q[i] * scale, i < n. No alignment is needed. */
+typedef void inc_dequantize_fn(size_t n, const int8_t *q, float scale, float *x);
+
 struct inc_quantize_kernel {
     const char *name;
     enum incise_isa isa;
     inc_quantize_rows_fn *rows;
     inc_quantize_static_fn *fixed;
+    inc_dequantize_fn *back;
 };
 
-#define INC_QUANTIZE(name, isa)                         \
-    inc_quantize_rows_fn inc_quantize_rows_##name;      \
-    inc_quantize_static_fn inc_quantize_static_##name;
+#define INC_QUANTIZE(name, isa)                        \
+    inc_quantize_rows_fn inc_quantize_rows_##name;     \
+    inc_quantize_static_fn inc_quantize_static_##name; \
+    inc_dequantize_fn inc_dequantize_##name;
 #include "kernels/quant/quantize.def"
 #undef INC_QUANTIZE
 

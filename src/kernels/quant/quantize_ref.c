@@ -12,12 +12,17 @@ static vu vu_max_size(vu a, vf x)
     return a > bits ? a : bits;
 }
 
-static uint32_t vu_reduce_max(vu a) { return a; }
-
-static void store_u8(uint8_t *q, vf x, int32_t zero, size_t n)
+static void vu_reduce_max_4(const vu a[4], uint32_t bits[4])
 {
-    if (n) *q = (uint8_t)((int32_t)rintf(x) + zero);
+    for (int i = 0; i < 4; i++) bits[i] = a[i];
 }
+
+static void store_u8_4(uint8_t *q, const vf x[4], int32_t zero, size_t n)
+{
+    for (size_t i = 0; i < n; i++) q[i] = (uint8_t)((int32_t)rintf(x[i]) + zero);
+}
+
+static inline vf vf_load_s8(const int8_t *q) { return (float)*q; }
 
 #define KERNEL(name) name##_scalar
 #include "kernels/quant/quantize_rows.h"
