@@ -165,6 +165,7 @@ struct inc_batch {
     const struct inc_bias *biases;
     void *const *buffers;    /* base of each buffer: as many rows as its domain has */
     const size_t *row_bytes; /* bytes from one row to the next */
+    const bool *passing;     /* of each buffer: whether it is made and used up within the call of run; NULL: none */
     double *seconds;         /* of each step that run is given, added up: busy time / workers; NULL: not measured */
 };
 

@@ -60,6 +60,7 @@ struct inc_plan_buffer {
     uint32_t first_step, last_step; /* first writer, last reader (index buffers live from step 0) */
     const struct inc_value *value;  /* index value that IDS, INDEX_ROWS or PICKS come from, else NULL */
     int batch_axis, sequence_axis;  /* of that value; -1: not there (size 1) */
+    bool passing;                   /* all its writers and readers are of one stage */
     bool by_shape;                  /* that value depends on the inputs' shape only, not on what they hold */
 };
 

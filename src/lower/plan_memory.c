@@ -47,6 +47,11 @@ static void find_lifetimes(struct inc_plan *plan)
             extend(plan, step->u.linear.floats.buffer, s);
     }
     for (size_t i = 0; i < plan->n_outputs; i++) extend(plan, plan->outputs[i].buffer, (uint32_t)plan->n_steps);
+    for (size_t i = 0; i < plan->n_buffers; i++) {
+        struct inc_plan_buffer *b = &plan->buffers[i];
+        b->passing = b->value == NULL && b->first_step <= b->last_step && b->last_step < plan->n_steps &&
+                     plan->steps[b->first_step].stage == plan->steps[b->last_step].stage;
+    }
 }
 
 /* A domain's buffers alive at the current step, by offset. Few: tens at most in real models. */

@@ -21,17 +21,20 @@ static enum incise_status allocate_run(struct inc_run *run)
     for (size_t i = 0; i < plan->n_buffers; i++) n_index += plan->buffers[i].value != NULL;
     run->buffers = inc_alloc_zero(ctx, plan->n_buffers, sizeof(void *));
     run->row_bytes = inc_alloc_zero(ctx, plan->n_buffers, sizeof *run->row_bytes);
+    run->passing = inc_alloc_zero(ctx, plan->n_buffers, sizeof *run->passing);
     run->biases = inc_alloc_zero(ctx, plan->n_biases, sizeof *run->biases);
     run->feeds = inc_alloc_zero(ctx, graph->n_parameters, sizeof *run->feeds);
     run->wanted = inc_alloc_zero(ctx, n_index + plan->n_biases, sizeof *run->wanted);
     run->evaluated = inc_alloc_zero(ctx, n_index + plan->n_biases, sizeof *run->evaluated);
     run->outputs = inc_alloc_zero(ctx, graph->n_results, sizeof *run->outputs);
     run->seconds = inc_alloc_zero(ctx, plan->n_steps, sizeof *run->seconds);
-    if (run->buffers == NULL || run->row_bytes == NULL || run->biases == NULL || run->feeds == NULL ||
-        run->wanted == NULL || run->evaluated == NULL || run->outputs == NULL || run->seconds == NULL)
+    if (run->buffers == NULL || run->row_bytes == NULL || run->passing == NULL || run->biases == NULL ||
+        run->feeds == NULL || run->wanted == NULL || run->evaluated == NULL || run->outputs == NULL ||
+        run->seconds == NULL)
         return inc_fail_memory(ctx, plan->n_buffers * sizeof(void *), "a session");
     for (size_t i = 0; i < plan->n_buffers; i++) {
         run->row_bytes[i] = plan->buffers[i].row_bytes;
+        run->passing[i] = plan->buffers[i].passing;
         if (plan->buffers[i].value == NULL) continue;
         run->wanted[run->n_wanted++] = (struct inc_index_value){plan->buffers[i].value, plan->buffers[i].by_shape, {0}};
     }
@@ -81,8 +84,9 @@ void inc_run_destroy(struct inc_run *run)
     const struct inc_ctx *ctx = run->program->ctx;
     if (run->wanted != NULL) release_index(run, (const int64_t[]){-1, -1});
     if (run->outputs != NULL) release_outputs(run);
-    void *all[] = {run->arena,   run->start, run->position, run->sequence,  run->buffers, run->row_bytes, run->biases,
-                   run->scratch, run->feeds, run->wanted,   run->evaluated, run->outputs, run->seconds};
+    void *all[] = {run->arena,   run->start,  run->position, run->sequence, run->buffers,
+                   run->passing, run->biases, run->scratch,  run->feeds,    run->row_bytes,
+                   run->wanted,  run->outputs, run->evaluated, run->seconds};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) inc_free(ctx, all[i]);
     inc_free(ctx, run);
 }
@@ -234,6 +238,14 @@ static size_t stage_steps(const struct inc_plan *plan, size_t first, size_t to)
     return end - first;
 }
 
+/* Whether steps [first, first + n) are a whole stage. */
+static bool is_stage(const struct inc_plan *plan, size_t first, size_t n)
+{
+    const size_t end = first + n;
+    return (first == 0 || plan->steps[first - 1].stage != plan->steps[first].stage) &&
+           (end == plan->n_steps || plan->steps[end].stage != plan->steps[first].stage);
+}
+
 /* Stage by stage; with taps step by step. */
 enum incise_status inc_run_steps(struct inc_run *run, size_t from, size_t to)
 {
@@ -242,6 +254,7 @@ enum incise_status inc_run_steps(struct inc_run *run, size_t from, size_t to)
         const struct inc_step *step = &program->plan.steps[i];
         n = run->tap != NULL ? 1 : stage_steps(&program->plan, i, to);
         if (run->tap != NULL) tap_before(run, i);
+        run->batch.passing = is_stage(&program->plan, i, n) ? run->passing : NULL;
         run->batch.seconds = run->timed ? run->seconds + i : NULL;
         INC_TRY(program->device->ops->run(program->device, step, program->prepared + i, n, &run->batch, run->scratch));
         if (run->tap != NULL && step->op == INC_OP_LINEAR)

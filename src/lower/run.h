@@ -35,6 +35,7 @@ struct inc_run {
     uint32_t *sequence; /* of each token */
     void **buffers;     /* per plan buffer */
     size_t *row_bytes;
+    bool *passing;
     struct inc_bias *biases;
     void *scratch;
     size_t scratch_bytes;
