@@ -65,11 +65,30 @@ void inc_linalg_begin(const struct inc_ctx *ctx)
                 incise_isa_detect() >= INCISE_ISA_AVX512 ? "SKYLAKEX" : "HASWELL");
 }
 
-void inc_linalg_multiply(size_t m, size_t n, size_t k, double alpha, const double *a, size_t lda, const double *b,
-                         size_t ldb, double *c, size_t ldc)
+struct multiply {
+    size_t m, n, k, lda, ldb, ldc;
+    double alpha;
+    const double *a, *b;
+    double *c;
+};
+
+enum { MULTIPLY_ROWS = 64 };
+
+static void multiply_rows(void *arg, size_t item, unsigned worker)
 {
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)m, (int)n, (int)k, alpha, a, (int)lda, b, (int)ldb, 1.0,
-                c, (int)ldc);
+    const struct multiply *job = arg;
+    size_t first = item * MULTIPLY_ROWS, rows = inc_min_size(MULTIPLY_ROWS, job->m - first);
+    (void)worker;
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)job->n, (int)job->k, job->alpha,
+                job->a + first * job->lda, (int)job->lda, job->b, (int)job->ldb, 1.0, job->c + first * job->ldc,
+                (int)job->ldc);
+}
+
+void inc_linalg_multiply(struct inc_pool *pool, size_t m, size_t n, size_t k, double alpha, const double *a, size_t lda,
+                         const double *b, size_t ldb, double *c, size_t ldc)
+{
+    struct multiply job = {m, n, k, lda, ldb, ldc, alpha, a, b, c};
+    inc_pool_run(pool, multiply_rows, &job, (m + MULTIPLY_ROWS - 1) / MULTIPLY_ROWS);
 }
 
 void inc_linalg_multiply_transposed(size_t m, size_t n, size_t k, double alpha, const double *a, size_t lda,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Dense algebra for offline work, over OpenBLAS and LAPACK. Matrices are row-major; `ld` is the distance of two rows in
- * elements. Every function but inc_linalg_add_products computes on the calling thread only, so that callers can spread
- * independent strips over a pool. */
+ * elements. Functions without a pool compute on the calling thread only, so that callers can spread independent strips
+ * over one; those with a pool give the same bits for any number of threads. */
 #ifndef INC_COMPRESS_LINALG_H
 #define INC_COMPRESS_LINALG_H
 
@@ -19,8 +19,8 @@ void inc_linalg_add_products(struct inc_pool *pool, size_t n, const float *a, si
 void inc_linalg_mirror(size_t n, double *a);
 
 /* c[m, n] += alpha * a[m, k] b[k, n]; c[m, n] += alpha * a[m, k] b[n, k]^T. */
-void inc_linalg_multiply(size_t m, size_t n, size_t k, double alpha, const double *a, size_t lda, const double *b,
-                         size_t ldb, double *c, size_t ldc);
+void inc_linalg_multiply(struct inc_pool *pool, size_t m, size_t n, size_t k, double alpha, const double *a, size_t lda,
+                         const double *b, size_t ldb, double *c, size_t ldc);
 void inc_linalg_multiply_transposed(size_t m, size_t n, size_t k, double alpha, const double *a, size_t lda,
                                     const double *b, size_t ldb, double *c, size_t ldc);
 /* The lower triangle of c[n, n] -= a[n, k] a^T. */

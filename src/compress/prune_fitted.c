@@ -39,7 +39,7 @@ static enum incise_status trace(struct piece *piece, struct inc_removal *removal
     const struct inc_fit *fit = &piece->item->whole;
     double lambda = inc_fit_ridge(fit, OBS_RIDGE);
     int tries = 0;
-    while (!inc_fit_whole(fit, lambda, start, inverse) && tries++ < 4) lambda *= 10;
+    while (!inc_fit_whole(piece->pruning->pool, fit, lambda, start, inverse) && tries++ < 4) lambda *= 10;
     if (tries > 4)
         return inc_fail(piece->ctx, INCISE_ERROR_DATA, "layer '%s': the covariance of its inputs cannot be inverted",
                         piece->item->name);
@@ -137,12 +137,12 @@ static enum incise_status find_ridge(const struct piece *piece, double *weights,
     double least, loss;
     *best = N_RIDGES;
     mask_weights(piece, weights);
-    INC_TRY(inc_fit_loss(piece->ctx, &item->held_out, weights, &least));
+    INC_TRY(inc_fit_loss(piece->ctx, piece->pruning->pool, &item->held_out, weights, &least));
     for (size_t i = 0; i < N_RIDGES; i++) {
         bool usable;
         INC_TRY(fit_once(piece, &item->fitted, ridges[i], weights, &usable));
         if (!usable) continue;
-        INC_TRY(inc_fit_loss(piece->ctx, &item->held_out, weights, &loss));
+        INC_TRY(inc_fit_loss(piece->ctx, piece->pruning->pool, &item->held_out, weights, &loss));
         if (!(loss < least)) continue;
         least = loss;
         *best = i;

@@ -78,7 +78,7 @@ static enum incise_status choose_fits(struct piece *piece)
 static void prepare(struct piece *piece, enum part part)
 {
     const struct inc_fit *fit = &piece->fits[part];
-    piece->invertible = inc_fit_whole(fit, inc_fit_ridge(fit, RIDGE), piece->best, piece->inverse);
+    piece->invertible = inc_fit_whole(piece->run->pool, fit, inc_fit_ridge(fit, RIDGE), piece->best, piece->inverse);
 }
 
 static enum incise_status try_attempt(struct piece *piece, const struct attempt *attempt, enum part part, bool *usable)
@@ -116,7 +116,7 @@ static enum incise_status find_attempt(struct piece *piece, size_t *best)
         INC_TRY(try_attempt(piece, &attempts[i], FITTED, &usable));
         if (!usable) continue;
         expand(piece);
-        INC_TRY(inc_fit_loss(piece->ctx, &piece->fits[HELD_OUT], piece->weights, &loss));
+        INC_TRY(inc_fit_loss(piece->ctx, piece->run->pool, &piece->fits[HELD_OUT], piece->weights, &loss));
         if (i > 0 && !(loss < least)) continue;
         least = loss;
         *best = i;

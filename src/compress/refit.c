@@ -13,15 +13,15 @@ double inc_fit_ridge(const struct inc_fit *fit, double share)
     return sum > 0 ? share * sum / (double)fit->in : 1;
 }
 
-bool inc_fit_whole(const struct inc_fit *fit, double lambda, double *solution, double *inverse)
+bool inc_fit_whole(struct inc_pool *pool, const struct inc_fit *fit, double lambda, double *solution, double *inverse)
 {
     size_t n = fit->in;
     memcpy(inverse, fit->inputs, n * n * sizeof *inverse);
     for (size_t i = 0; i < n; i++) inverse[i * n + i] += lambda;
     if (!inc_linalg_invert(n, inverse)) return false;
     memset(solution, 0, fit->out * n * sizeof *solution);
-    inc_linalg_multiply(fit->out, n, n, 1, fit->targets, n, inverse, n, solution, n);
-    inc_linalg_multiply(fit->out, n, n, lambda, fit->weights, n, inverse, n, solution, n);
+    inc_linalg_multiply(pool, fit->out, n, n, 1, fit->targets, n, inverse, n, solution, n);
+    inc_linalg_multiply(pool, fit->out, n, n, lambda, fit->weights, n, inverse, n, solution, n);
     return true;
 }
 
@@ -98,12 +98,13 @@ enum incise_status inc_fit_masked(const struct inc_ctx *ctx, struct inc_pool *po
     return status;
 }
 
-enum incise_status inc_fit_loss(const struct inc_ctx *ctx, const struct inc_fit *fit, const double *v, double *loss)
+enum incise_status inc_fit_loss(const struct inc_ctx *ctx, struct inc_pool *pool, const struct inc_fit *fit,
+                                const double *v, double *loss)
 {
     size_t n = fit->out * fit->in;
     double *product = inc_alloc_zero(ctx, n, sizeof *product), sum = 0;
     if (product == NULL) return inc_fail_memory(ctx, n * sizeof *product, "a refit");
-    inc_linalg_multiply(fit->out, fit->in, fit->in, 1, v, fit->in, fit->inputs, fit->in, product, fit->in);
+    inc_linalg_multiply(pool, fit->out, fit->in, fit->in, 1, v, fit->in, fit->inputs, fit->in, product, fit->in);
     for (size_t i = 0; i < n; i++) sum += v[i] * (product[i] - 2 * fit->targets[i]);
     inc_free(ctx, product);
     *loss = sum;

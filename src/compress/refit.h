@@ -17,7 +17,7 @@ struct inc_fit {
 /* `share` of the mean variance of the inputs; 1 if they never vary. */
 double inc_fit_ridge(const struct inc_fit *fit, double share);
 /* The solution over all inputs, and (Cov(x) + lambda I)^-1. False if that is singular. */
-bool inc_fit_whole(const struct inc_fit *fit, double lambda, double *solution, double *inverse)
+bool inc_fit_whole(struct inc_pool *pool, const struct inc_fit *fit, double lambda, double *solution, double *inverse)
     __attribute__((warn_unused_result));
 /* The solution over the blocks that are not chosen, strip by strip; the chosen ones are 0. `result` is `out x in`.
  * INCISE_ERROR_FAILED, not reported, if a strip's matrix is singular. */
@@ -25,7 +25,7 @@ enum incise_status inc_fit_masked(const struct inc_ctx *ctx, struct inc_pool *po
                                   const struct inc_blocks *blocks, const bool *chosen, double lambda, double *result)
     __attribute__((warn_unused_result));
 /* E|t - V x|^2 - E|t|^2 of any V. */
-enum incise_status inc_fit_loss(const struct inc_ctx *ctx, const struct inc_fit *fit, const double *v, double *loss)
-    __attribute__((warn_unused_result));
+enum incise_status inc_fit_loss(const struct inc_ctx *ctx, struct inc_pool *pool, const struct inc_fit *fit,
+                                const double *v, double *loss) __attribute__((warn_unused_result));
 
 #endif

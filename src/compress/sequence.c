@@ -239,7 +239,8 @@ static void fill_targets(const struct group *group, const struct member *member,
         inputs = memory->scratch;
     }
     memset(targets, 0, n * sizeof *targets);
-    inc_linalg_multiply(member->out, in, in, 1, memory->weights, in, inputs, in, targets, in);
+    inc_linalg_multiply(group->sequence->calibration->pool, member->out, in, in, 1, memory->weights, in, inputs, in,
+                        targets, in);
     if (!member->has_residual) return;
     inc_moments_covariance(&member->lost[part], memory->scratch);
     for (size_t i = 0; i < n; i++) targets[i] += memory->scratch[i];

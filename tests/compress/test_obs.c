@@ -106,7 +106,7 @@ static void the_trace_is_greedy_and_its_losses_are_exact(void **state)
         double start[OUT * IN], inverse[IN * IN];
         make_problem(&problem, &seed);
         struct inc_blocks blocks = inc_blocks_of(OUT, IN, shapes[s][0], shapes[s][1]);
-        assert_true(inc_fit_whole(&problem.fit, problem.lambda, start, inverse));
+        assert_true(inc_fit_whole(NULL, &problem.fit, problem.lambda, start, inverse));
         assert_int_equal(inc_obs_trace(test_ctx(), pool, &blocks, start, inverse, removals), INCISE_OK);
         for (size_t i = 1; i < blocks.n; i++) assert_true(removals[i].loss >= removals[i - 1].loss);
         for (size_t strip = 0; strip < blocks.down; strip++) check_strip(&problem, &blocks, strip, removals);
@@ -127,21 +127,21 @@ static void long_traces_agree_with_refits(void **state)
     for (size_t i = 0; i < D * D; i++) x[i] = (double)test_random_float(&seed, -1, 1);
     inc_linalg_multiply_transposed(D, D, D, 1.0 / D, x, D, x, D, c, D);
     for (size_t i = 0; i < R * D; i++) w[i] = (double)test_random_float(&seed, -1, 1);
-    inc_linalg_multiply(R, D, D, 1, w, D, c, D, t, D);
+    inc_linalg_multiply(NULL, R, D, D, 1, w, D, c, D, t, D);
     struct inc_fit fit = {R, D, w, c, t};
     double lambda = inc_fit_ridge(&fit, 0.01), loss, whole;
     for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
         struct inc_blocks blocks = inc_blocks_of(R, D, R, widths[i]);
         bool chosen[D] = {false};
         double sum = 0;
-        assert_true(inc_fit_whole(&fit, lambda, v, inverse));
-        assert_int_equal(inc_fit_loss(test_ctx(), &fit, v, &whole), INCISE_OK);
+        assert_true(inc_fit_whole(NULL, &fit, lambda, v, inverse));
+        assert_int_equal(inc_fit_loss(test_ctx(), NULL, &fit, v, &whole), INCISE_OK);
         assert_int_equal(inc_obs_trace(test_ctx(), NULL, &blocks, v, inverse, removals), INCISE_OK);
         for (size_t k = 0; k < blocks.n; k++) {
             double before = sum, largest = 0;
             inc_removals_choose(removals, k + 1, chosen);
             assert_int_equal(inc_fit_masked(test_ctx(), NULL, &fit, &blocks, chosen, lambda, v), INCISE_OK);
-            assert_int_equal(inc_fit_loss(test_ctx(), &fit, v, &loss), INCISE_OK);
+            assert_int_equal(inc_fit_loss(test_ctx(), NULL, &fit, v, &loss), INCISE_OK);
             sum = loss - whole;
             for (size_t j = 0; j < R * D; j++) sum += lambda * (v[j] - w[j]) * (v[j] - w[j]);
             assert_true(sum - before <= removals[k].loss * (1 + 1e-7) + 1e-9 * sum);
@@ -165,10 +165,10 @@ static void a_duplicated_column_costs_nothing(void **state)
     for (size_t i = 0; i < IN; i++) problem.inputs[9 * IN + i] = problem.inputs[4 * IN + i]; /* x9 is x4 */
     for (size_t i = 0; i < IN; i++) problem.inputs[i * IN + 9] = problem.inputs[i * IN + 4];
     memset(problem.targets, 0, sizeof problem.targets);
-    inc_linalg_multiply(OUT, IN, IN, 1, problem.weights, IN, problem.inputs, IN, problem.targets, IN);
+    inc_linalg_multiply(NULL, OUT, IN, IN, 1, problem.weights, IN, problem.inputs, IN, problem.targets, IN);
     struct inc_blocks blocks = inc_blocks_of(OUT, IN, OUT, 1);
     double lambda = inc_fit_ridge(&problem.fit, 1e-6);
-    assert_true(inc_fit_whole(&problem.fit, lambda, start, inverse));
+    assert_true(inc_fit_whole(NULL, &problem.fit, lambda, start, inverse));
     assert_int_equal(inc_obs_trace(test_ctx(), NULL, &blocks, start, inverse, removals), INCISE_OK);
     assert_true(removals[0].block == 4 || removals[0].block == 9);
     double bound = 0; /* all of its weight moved to the other one */
@@ -187,12 +187,12 @@ static void nothing_removed_changes_nothing(void **state)
     const bool chosen[OUT * IN] = {false};
     make_problem(&problem, &seed);
     memset(problem.targets, 0, sizeof problem.targets);
-    inc_linalg_multiply(OUT, IN, IN, 1, problem.weights, IN, problem.inputs, IN, problem.targets, IN);
+    inc_linalg_multiply(NULL, OUT, IN, IN, 1, problem.weights, IN, problem.inputs, IN, problem.targets, IN);
     struct inc_blocks blocks = inc_blocks_of(OUT, IN, 3, 4);
     for (double lambda = 1e-3; lambda < 1e4; lambda *= 100) {
         assert_int_equal(inc_fit_masked(test_ctx(), NULL, &problem.fit, &blocks, chosen, lambda, v), INCISE_OK);
         for (size_t i = 0; i < OUT * IN; i++) assert_true(fabs(v[i] - problem.weights[i]) < 1e-10);
-        assert_true(inc_fit_whole(&problem.fit, lambda, v, inverse));
+        assert_true(inc_fit_whole(NULL, &problem.fit, lambda, v, inverse));
         for (size_t i = 0; i < OUT * IN; i++) assert_true(fabs(v[i] - problem.weights[i]) < 1e-10);
     }
 }
@@ -217,7 +217,7 @@ static void dead_inputs_go_first(void **state)
     assert_int_equal(inc_fit_masked(test_ctx(), NULL, &problem.fit, &blocks, chosen, 0, v), INCISE_ERROR_FAILED);
     assert_int_equal(inc_fit_masked(test_ctx(), NULL, &problem.fit, &blocks, chosen, lambda, v), INCISE_OK);
     for (size_t r = 0; r < OUT; r++) assert_true(fabs(v[r * IN + 5] - problem.weights[r * IN + 5]) < 1e-12);
-    assert_true(inc_fit_whole(&problem.fit, lambda, start, inverse));
+    assert_true(inc_fit_whole(NULL, &problem.fit, lambda, start, inverse));
     assert_int_equal(inc_obs_trace(test_ctx(), NULL, &blocks, start, inverse, removals), INCISE_OK);
     assert_int_equal(removals[0].block + removals[1].block, 5 + 17);
 }
@@ -234,7 +234,7 @@ static void a_zero_covariance_is_survived(void **state)
     double lambda = inc_fit_ridge(&problem.fit, 0.01);
     struct inc_blocks blocks = inc_blocks_of(OUT, IN, 2, 2);
     assert_true(lambda == 1);
-    assert_true(inc_fit_whole(&problem.fit, lambda, v, inverse));
+    assert_true(inc_fit_whole(NULL, &problem.fit, lambda, v, inverse));
     assert_int_equal(inc_obs_trace(test_ctx(), NULL, &blocks, v, inverse, removals), INCISE_OK);
     for (size_t i = 0; i < OUT * IN; i++) assert_true(v[i] == problem.weights[i]);
 }
@@ -249,7 +249,7 @@ static void memory_may_be_short(void **state)
     const bool chosen[OUT * IN] = {false};
     make_problem(&problem, &seed);
     struct inc_blocks blocks = inc_blocks_of(OUT, IN, 3, 4);
-    assert_true(inc_fit_whole(&problem.fit, problem.lambda, start, inverse));
+    assert_true(inc_fit_whole(NULL, &problem.fit, problem.lambda, start, inverse));
     for (size_t n = 0, done = 0; !done; n++) {
         test_fail_after(n);
         enum incise_status trace = inc_obs_trace(test_ctx(), NULL, &blocks, start, inverse, removals);
