@@ -225,7 +225,7 @@ static void test_patterns(void **unused)
     for (size_t i = 0; i < n_kernels; i++) {
         for (size_t b = 0; b < sizeof blocks / sizeof *blocks; b++) {
             for (size_t s = 0; s < sizeof keep / sizeof *keep; s++) {
-                check_pattern(&kernels[i], s ? 29 : 130, blocks[b][0], blocks[b][1], keep[s], &state);
+                check_pattern(&kernels[i], s ? 29 : 141, blocks[b][0], blocks[b][1], keep[s], &state);
             }
         }
     }

@@ -2,6 +2,13 @@
 #include "kernels/act/simd_avx2.h"
 
 #define TILE_MR 6
+#define TILE_AT 0
+
+static inline vf fma_at(const float *x, vf w, vf sum)
+{
+    return vf_fma(vf_set1(*x), w, sum);
+}
+
 #include "kernels/gemm/gemm_f32_tile.h"
 
 void inc_gemm_f32_run_avx2(size_t m, size_t n, const struct inc_gemm_f32_strip *strips, const float *a, size_t lda,

@@ -2,6 +2,14 @@
 #include "kernels/act/simd_avx512.h"
 
 #define TILE_MR 12
+#define TILE_AT 2 /* 32 instructions and 22 loads for 24 products, not 38 and 14 */
+
+static inline vf fma_at(const float *x, vf w, vf sum)
+{
+    __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(w), "m"(*x));
+    return sum;
+}
+
 #include "kernels/gemm/gemm_f32_tile.h"
 
 void inc_gemm_f32_run_avx512(size_t m, size_t n, const struct inc_gemm_f32_strip *strips, const float *a, size_t lda,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gemm_f32 written once on the vf vocabulary. A kernel file includes a simd header, defines TILE_MR (6 or 12) and
- * includes this: it gets run_strips. A tile is `rows` rows by two vectors of outputs. */
+/* gemm_f32 written once on the vf vocabulary. A kernel file includes a simd header, defines TILE_MR (6 or 12), TILE_AT
+ * and fma_at, and includes this: it gets run_strips. A tile is `rows` rows by two vectors of outputs.
+ *   TILE_AT                of three rows, those whose input the products take from memory, not from a register
+ *   fma_at(x, w, sum)      sum + *x * w */
 #ifndef INC_KERNELS_GEMM_F32_TILE_H
 #define INC_KERNELS_GEMM_F32_TILE_H
 
@@ -9,35 +11,34 @@
 #include "kernels/gemm/gemm_f32.h"
 #include "kernels/unroll.h"
 
-#define TILE_NR       (2 * VF_LANES)
-#define TILE_PREFETCH 8  /* k-steps that weights are fetched ahead */
-#define UNROLL        4  /* dense k-steps per iteration: what is not arithmetic counts on a core that is shared */
-#define SLAB_ROWS     60 /* whole tiles; A and C of so many rows stay in L2 while all strips pass over them */
+#define TILE_NR   (2 * VF_LANES)
+#define UNROLL    4   /* k-steps per iteration: what is not arithmetic counts on a core that is shared */
+#define SLAB_ROWS 132 /* whole tiles; A and C of so many rows stay in L2 while all strips pass over them */
 
 /* What a tile needs besides its rows: one strip of one call. */
 struct strip_job {
     const struct inc_gemm_f32_strip *strip;
     size_t lda, ldc, n;
-    uintptr_t ahead; /* gemm_ahead.h */
+    struct inc_share share; /* of the next strip */
     const float *bias;
 };
 
 /* sum += a[i * lda] * w for all rows: one k-step. */
 static inline __attribute__((always_inline)) void add_step(const size_t rows, vf sum[TILE_MR][2], const float *w,
-                                                           uintptr_t ahead, const float *a, size_t lda)
+                                                           const float *a, size_t lda)
 {
     const vf w0 = vf_load(w), w1 = vf_load(w + VF_LANES);
-    __builtin_prefetch(w + TILE_PREFETCH * TILE_NR); /* behind the end it is harmless */
-    inc_fetch_ahead(rows, TILE_MR, w, ahead);
-    if (VF_LANES > 8) {
-        __builtin_prefetch(w + TILE_PREFETCH * TILE_NR + VF_LANES);
-        inc_fetch_ahead(rows, TILE_MR, w + VF_LANES, ahead);
-    }
     INC_UNROLL
     for (size_t i = 0; i < rows; i++) {
-        const vf x = vf_set1(a[i % 3 * lda]);
-        sum[i][0] = vf_fma(x, w0, sum[i][0]);
-        sum[i][1] = vf_fma(x, w1, sum[i][1]);
+        const float *x = &a[i % 3 * lda];
+        if ((int)(i % 3) < TILE_AT) {
+            sum[i][0] = fma_at(x, w0, sum[i][0]);
+            sum[i][1] = fma_at(x, w1, sum[i][1]);
+        } else {
+            const vf in_register = vf_set1(*x);
+            sum[i][0] = vf_fma(in_register, w0, sum[i][0]);
+            sum[i][1] = vf_fma(in_register, w1, sum[i][1]);
+        }
         /* Keeps clang from loading all rows' inputs first, which leaves no registers for the sums. */
         __asm__ volatile("" : "+v"(sum[i][0]), "+v"(sum[i][1]) : : "memory");
         /* One pointer per three rows, reached as a + {0, 1, 2} * lda; hidden, or GCC keeps twelve and spills. */
@@ -84,18 +85,24 @@ static inline __attribute__((always_inline)) void run_tile(const size_t rows, co
         if (VF_LANES > 8) __builtin_prefetch(c + i * job->ldc + VF_LANES, 1);
     }
     const size_t lda = job->lda;
-    const uintptr_t ahead = job->ahead;
     const float *w = job->strip->w;
     const uint32_t *k = job->strip->k;
+    const unsigned char *next = job->share.next;
     size_t left = job->strip->n_steps;
     if (k) {
-        for (; left; left--, w += TILE_NR) add_step(rows, sum, w, ahead, a + *k++, lda);
+        for (; left >= UNROLL; left -= UNROLL, w += UNROLL * TILE_NR, k += UNROLL) {
+            next = inc_fetch_share(next, job->share.lines);
+            INC_UNROLL
+            for (size_t i = 0; i < UNROLL; i++) add_step(rows, sum, w + i * TILE_NR, a + k[i], lda);
+        }
+        for (; left; left--, w += TILE_NR) add_step(rows, sum, w, a + *k++, lda);
     }
     for (; left >= UNROLL; left -= UNROLL, w += UNROLL * TILE_NR, a += UNROLL) {
+        next = inc_fetch_share(next, job->share.lines);
         INC_UNROLL
-        for (size_t i = 0; i < UNROLL; i++) add_step(rows, sum, w + i * TILE_NR, ahead, a + i, lda);
+        for (size_t i = 0; i < UNROLL; i++) add_step(rows, sum, w + i * TILE_NR, a + i, lda);
     }
-    for (; left; left--, w += TILE_NR) add_step(rows, sum, w, ahead, a++, lda);
+    for (; left; left--, w += TILE_NR) add_step(rows, sum, w, a++, lda);
     store_sums(rows, sum, job, c);
 }
 
@@ -128,9 +135,10 @@ static void run_strips(size_t m, size_t n, const struct inc_gemm_f32_strip *stri
             job.strip = &strips[first / TILE_NR];
             job.n = inc_min_size(TILE_NR, n - first);
             job.bias = bias ? bias + first : NULL;
-            const uintptr_t ahead = n - first > TILE_NR ? inc_ahead_of(job.strip->w, job.strip[1].w) : 0;
+            const struct inc_gemm_f32_strip *next = n - first > TILE_NR ? job.strip + 1 : NULL;
+            const size_t next_bytes = next ? next->n_steps * (size_t)TILE_NR * sizeof *next->w : 0;
             for (size_t t = 0; t < n_tiles; t++) {
-                job.ahead = t + 1 == n_tiles ? ahead : 0;
+                job.share = inc_share_of(next ? next->w : NULL, next_bytes, t, n_tiles, job.strip->n_steps / UNROLL);
                 /* Tiles of nearly equal height: 13 rows are 7 + 6, not 12 + 1. */
                 const size_t begin = top + height * t / n_tiles, end = top + height * (t + 1) / n_tiles;
                 tiles[end - begin](&job, a + begin * lda, c + begin * ldc + first);
