@@ -271,6 +271,9 @@ static const struct tool_option quantize_table[] = {
     OPTION("activations", 'a', TOOL_TEXT, quantize.activations, "dynamic|static|float",
            "dynamic: rows are quantized on the fly and integers multiplied; static: in ranges found with --calibrate, "
            "written as FakeQuantize; float: weights only (default: dynamic)"),
+    OPTION("smooth", 0, TOOL_REAL, quantize.smooth, "A",
+           "0 < A <= 1, with --calibrate: large channels are made smaller and their weights larger by max|x|^A / "
+           "max|w|^(1 - A), where that costs nothing to run (default: 0, none)"),
     OPTION("range", 0, TOOL_TEXT, quantize.range, "minmax|mse",
            "of static activations: all values seen, or of least squared error (default: mse)"),
     OPTION("require", 0, TOOL_LIST, require, "FIGURE>=N",

@@ -113,6 +113,11 @@ struct incise_quantize_options {
     /* "dynamic" (default): rows are quantized as they come; "static": in ranges found with calibration, written as
      * FakeQuantize; "float". */
     const char *activations;
+    /* Smoothing before anything is quantized, with calibration: channels of what layers read are divided by
+     * max|x|^smooth / max|w|^(1 - smooth), rounded to a power of two, and the weights multiplied, where something before
+     * takes up the division: a norm, values, the other side of a gated product. The FP32 model stays the same to the bit.
+     * 0 (default): none; at most 1. */
+    double smooth;
     const char *range; /* of static activations: "minmax", all values seen, or "mse" (default), of least squared error */
     const char *select;      /* as for prune; NULL: every MatMul and embedding table */
     const char *ignore;

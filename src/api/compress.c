@@ -7,6 +7,7 @@
 #include "api/accuracy.h"
 #include "base/file.h"
 #include "compress/calibration.h"
+#include "compress/smooth.h"
 #include "compress/changes.h"
 #include "compress/statistics.h"
 #include "formats/gguf/gguf_model.h"
@@ -45,12 +46,31 @@ static enum incise_status run_prune(struct incise_engine *engine, struct inc_gra
     return status;
 }
 
+static enum incise_status smooth(struct inc_graph *graph, struct inc_calibration *calibration,
+                                 const struct incise_quantize_options *options)
+{
+    struct inc_targets targets;
+    size_t n;
+    if (!(options->smooth >= 0 && options->smooth <= 1))
+        return inc_fail(graph->ctx, INCISE_ERROR_USAGE, "smooth %g: use 0 (none) to 1", options->smooth);
+    if (options->smooth == 0) return INCISE_OK;
+    if (calibration == NULL) return inc_fail(graph->ctx, INCISE_ERROR_USAGE, "smooth needs calibration texts");
+    enum incise_status status = inc_targets_select(graph, false, options->select, options->ignore, &targets);
+    if (status == INCISE_OK) status = inc_smooth(graph, calibration, &targets, options->smooth, &n);
+    if (status == INCISE_OK)
+        inc_log(graph->ctx, n > 0 ? INCISE_LOG_INFO : INCISE_LOG_WARNING,
+                "smoothed what %zu of the layers, or groups of them, read", n);
+    inc_targets_release(&targets);
+    return status;
+}
+
 static enum incise_status run_quantize(struct incise_engine *engine, struct inc_graph **graph, const char *folder,
                                        const void *options, struct incise_changes *changes)
 {
     const struct incise_quantize_options *quantize = options;
     struct inc_calibration *calibration = NULL;
     enum incise_status status = create_calibration(engine, *graph, folder, &quantize->calibration, &calibration);
+    if (status == INCISE_OK) status = smooth(*graph, calibration, quantize);
     if (status == INCISE_OK && quantize->n_requirements > 0)
         status = inc_quantize_controlled(engine, graph, folder, quantize, calibration, changes);
     else if (status == INCISE_OK)

@@ -6,71 +6,27 @@
 
 #include "base/size.h"
 #include "compress/bias.h"
+#include "compress/producer.h"
 #include "lower/program.h"
 
 /* ---- finding --------------------------------------------------------------------------------------------------- */
-
-/* The step that writes `buffer`. */
-static const struct inc_step *writer_of(const struct inc_plan *plan, uint32_t buffer)
-{
-    for (size_t i = 0; i < plan->n_steps; i++)
-        if (plan->steps[i].out.buffer == buffer) return &plan->steps[i];
-    return NULL;
-}
-
-/* Whether `reader` alone reads `buffer`, from its first column on. */
-static bool is_only_reader(const struct inc_plan *plan, const struct inc_step *reader, uint32_t buffer)
-{
-    for (size_t i = 0; i < plan->n_outputs; i++)
-        if (plan->outputs[i].buffer == buffer) return false;
-    for (size_t i = 0; i < plan->n_steps; i++)
-        for (uint32_t k = 0; k < plan->steps[i].n_in; k++)
-            if (plan->steps[i].in[k].buffer == buffer &&
-                (&plan->steps[i] != reader || plan->steps[i].in[k].column != 0))
-                return false;
-    return true;
-}
-
-/* The Linear, without a residual, whose `width` outputs are what `reader` alone reads as input `index`. */
-static const struct inc_step *inner_linear(const struct inc_plan *plan, const struct inc_step *reader, uint32_t index,
-                                           uint32_t width)
-{
-    uint32_t buffer = reader->in[index].buffer;
-    const struct inc_step *step = writer_of(plan, buffer);
-    bool fits = step != NULL && step->op == INC_OP_LINEAR && step->n_in == 1 && step->width == width;
-    return fits && is_only_reader(plan, reader, buffer) ? step : NULL;
-}
 
 /* The inner Linears of what `outer` computes; 0 if it is no feed-forward layer. */
 static uint32_t find_inner(const struct inc_plan *plan, const struct inc_step *outer, const struct inc_step *inner[2])
 {
     uint32_t width = (uint32_t)plan->slots[outer->u.linear.slot].weight.in;
-    const struct inc_step *before = writer_of(plan, outer->in[0].buffer);
-    if (before == NULL || !is_only_reader(plan, outer, outer->in[0].buffer)) return 0;
+    const struct inc_step *before = inc_writer_of(plan, outer->in[0].buffer);
+    if (before == NULL || !inc_is_only_reader(plan, outer, outer->in[0].buffer)) return 0;
     if (before->op == INC_OP_LINEAR) {
-        inner[0] = inner_linear(plan, outer, 0, width);
+        inner[0] = inc_inner_linear(plan, outer, 0, width);
         return inner[0] != NULL && inner[0]->u.linear.act != INC_ACT_NONE ? 1 : 0;
     }
     if (before->op != INC_OP_GATED_ACT || before->width != width) return 0;
     for (uint32_t i = 0; i < 2; i++) {
-        inner[i] = inner_linear(plan, before, i, width);
+        inner[i] = inc_inner_linear(plan, before, i, width);
         if (inner[i] == NULL) return 0;
     }
     return inner[0] != inner[1] ? 2 : 0;
-}
-
-/* The target of the file graph that became `step`, by name and size; NULL if there is none. */
-static const struct inc_target *target_of(const struct inc_plan *plan, const struct inc_targets *targets,
-                                          const struct inc_step *step)
-{
-    const struct inc_slot *slot = &plan->slots[step->u.linear.slot];
-    for (size_t i = 0; i < targets->n; i++) {
-        const struct inc_target *target = &targets->items[i];
-        if (target->weight.out == slot->weight.out && target->weight.in == slot->weight.in &&
-            strcmp(target->reader->name, slot->name) == 0)
-            return target;
-    }
-    return NULL;
 }
 
 static enum incise_status add_layer(const struct inc_plan *plan, const struct inc_step *step,
@@ -79,11 +35,11 @@ static enum incise_status add_layer(const struct inc_plan *plan, const struct in
 {
     const struct inc_step *inner[2];
     struct inc_feed_forward layer = {.n_inner = find_inner(plan, step, inner)};
-    const struct inc_target *outer = target_of(plan, targets, step);
+    const struct inc_target *outer = inc_target_of(plan, targets, step);
     if (layer.n_inner == 0 || outer == NULL) return INCISE_OK;
     layer.outer = *outer;
     for (uint32_t i = 0; i < layer.n_inner; i++) {
-        const struct inc_target *target = target_of(plan, all, inner[i]);
+        const struct inc_target *target = inc_target_of(plan, all, inner[i]);
         if (target == NULL) return INCISE_OK;
         layer.inner[i] = *target;
     }

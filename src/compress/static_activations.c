@@ -17,20 +17,13 @@ struct survey {
     struct inc_distribution *distributions; /* of what each group reads */
 };
 
-static enum incise_status add_batch(struct survey *survey, size_t batch)
+static enum incise_status add_rows(void *user, size_t group, const float *rows, size_t n, size_t stride)
 {
-    size_t at = 0, stride, n;
-    INC_TRY(inc_stream_run(&survey->stream, batch, 0));
-    for (size_t i = 0; i < survey->n_groups; i++) {
-        const struct inc_reader_group *group = &survey->groups[i];
-        INC_TRY(inc_run_steps(survey->stream.run, at, group->step));
-        at = group->step;
-        const float *rows = inc_stream_rows(&survey->stream, group->rows, &stride, &n);
-        if (!inc_distribution_add(&survey->distributions[i], rows, n, group->width, stride))
-            return inc_fail(survey->ctx, INCISE_ERROR_DATA, "layer '%s' reads a number that is not finite",
-                            survey->program->plan.steps[at].name);
-    }
-    return INCISE_OK;
+    struct survey *survey = user;
+    if (inc_distribution_add(&survey->distributions[group], rows, n, survey->groups[group].width, stride))
+        return INCISE_OK;
+    return inc_fail(survey->ctx, INCISE_ERROR_DATA, "layer '%s' reads a number that is not finite",
+                    survey->program->plan.steps[survey->groups[group].step].name);
 }
 
 static enum incise_status take(struct survey *survey, struct inc_graph *graph, struct inc_calibration *calibration)
@@ -42,7 +35,8 @@ static enum incise_status take(struct survey *survey, struct inc_graph *graph, s
     survey->distributions = inc_alloc_zero(survey->ctx, survey->n_groups, sizeof *survey->distributions);
     if (survey->distributions == NULL)
         return inc_fail_memory(survey->ctx, survey->n_groups * sizeof *survey->distributions, "distributions");
-    for (size_t i = 0; i < calibration->n_batches; i++) INC_TRY(add_batch(survey, i));
+    for (size_t i = 0; i < calibration->n_batches; i++)
+        INC_TRY(inc_stream_visit(&survey->stream, i, survey->groups, survey->n_groups, add_rows, survey));
     return INCISE_OK;
 }
 

@@ -73,6 +73,20 @@ const float *inc_stream_rows(const struct inc_stream *stream, struct inc_operand
     return inc_run_rows(stream->run, operand.buffer, stride) + operand.column;
 }
 
+enum incise_status inc_stream_visit(struct inc_stream *stream, size_t batch, const struct inc_reader_group *groups,
+                                    size_t n, inc_group_fn *look, void *user)
+{
+    size_t at = 0, stride, n_rows;
+    INC_TRY(inc_stream_run(stream, batch, 0));
+    for (size_t i = 0; i < n; i++) {
+        INC_TRY(inc_run_steps(stream->run, at, groups[i].step));
+        at = groups[i].step;
+        const float *rows = inc_stream_rows(stream, groups[i].rows, &stride, &n_rows);
+        INC_TRY(look(user, i, rows, n_rows, stride));
+    }
+    return INCISE_OK;
+}
+
 /* Cuts behind pooling keep no rows of tokens. */
 static bool is_token_cut(const struct inc_plan *plan, size_t cut)
 {

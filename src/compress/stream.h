@@ -36,6 +36,12 @@ const float *inc_stream_rows(const struct inc_stream *stream, struct inc_operand
 /* Moves the kept rows on to the last cut at or before `step`, if that is further. */
 enum incise_status inc_stream_advance(struct inc_stream *stream, size_t step) __attribute__((warn_unused_result));
 
+/* What group `group` reads of a batch: n rows, `stride` floats apart. */
+typedef enum incise_status inc_group_fn(void *user, size_t group, const float *rows, size_t n, size_t stride);
+/* Runs batch `batch` from the start and shows what each of n groups reads. */
+enum incise_status inc_stream_visit(struct inc_stream *stream, size_t batch, const struct inc_reader_group *groups,
+                                    size_t n, inc_group_fn *look, void *user) __attribute__((warn_unused_result));
+
 /* The groups of a plan in the order of their first steps, in `arena`. */
 enum incise_status inc_reader_groups(const struct inc_plan *plan, struct inc_arena *arena,
                                      struct inc_reader_group **groups, size_t *n) __attribute__((warn_unused_result));

@@ -38,4 +38,11 @@ fails incise prune base -o no --pattern block:8x4 --sparsity 0.5 --calibrate emp
 fails incise prune base -o no --pattern block:8x4 --sparsity 0.5 --calibrate nowhere.txt
 fails incise prune base -o no --pattern channel --sparsity 0.5 --calibrate texts.txt --select query "${quiet[@]}"
 fails incise prune base -o no --pattern block:8x4 --sparsity 0.5 --calibrate texts.txt --prompt search "${quiet[@]}"
+incise quantize base -o smooth --smooth 0.5 --round nearest --calibrate texts.txt --log info 2>&1 >changes |
+    grep -o 'smoothed what [0-9]*'
+incise quantize base -o rough --smooth 0.5 --round nearest --calibrate texts.txt --select query 2>&1 >>changes |
+    grep -o 'warning: smoothed what 0'
+rm changes
+fails incise quantize base -o no --smooth 0.5
+fails incise quantize base -o no --smooth 2 --calibrate texts.txt "${quiet[@]}"
 ls
