@@ -277,11 +277,13 @@ static const struct tool_option quantize_table[] = {
     OPTION("range", 0, TOOL_TEXT, quantize.range, "minmax|mse",
            "of static activations: all values seen, or of least squared error (default: mse)"),
     OPTION("require", 0, TOOL_LIST, require, "FIGURE>=N",
-           "accuracy control: layers get back precision until the end of the figure's 95 % interval holds, on the texts "
-           "of --retrieval, --texts, or else those that --calibrate holds out; prints each decision; exit code 10 if "
-           "nothing helps; repeatable"),
-    OPTION("retrieval", 0, TOOL_TEXT, retrieval, "FILE", "query<TAB>document, or .jsonl with those keys, for --require"),
-    OPTION("texts", 0, TOOL_TEXT, validate_texts, "FILE", "passages for --require (default: the documents of --retrieval)"),
+           "accuracy control: layers get back precision until the end of the figure's 95 % interval holds, on the "
+           "texts of --retrieval, --texts, or else those that --calibrate holds out; prints each decision; exit code 10 "
+           "if nothing helps; repeatable"),
+    OPTION("retrieval", 0, TOOL_TEXT, retrieval, "FILE",
+           "query<TAB>document, or .jsonl with those keys, for --require"),
+    OPTION("texts", 0, TOOL_TEXT, validate_texts, "FILE",
+           "passages for --require (default: the documents of --retrieval)"),
     OPTION("select", 0, TOOL_TEXT, quantize.select, "REGEX",
            "layers, by their or their weight's name (default: every MatMul and embedding table)"),
     OPTION("ignore", 0, TOOL_TEXT, quantize.ignore, "REGEX", "layers that are left alone"),

@@ -38,8 +38,8 @@ struct incise_text_list {
 
 /* What accuracy control measures on, each part optional: neither what is calibrated on nor what the model will be
  * judged by. Figures of vectors are those of `texts`, or else of the documents. With neither texts nor pairs those
- * decide that calibration holds out of its texts, as documents unless `prompt` says otherwise. Query pair_query[i] wants document
- * pair_document[i]; all documents are searched. */
+ * decide that calibration holds out of its texts, as documents unless `prompt` says otherwise. Query pair_query[i]
+ * wants document pair_document[i]; all documents are searched. */
 struct incise_validation {
     struct incise_text_list texts;
     const char *prompt; /* before `texts`, as for embedding */
@@ -48,8 +48,9 @@ struct incise_validation {
     size_t n_pairs;
 };
 
-/* A bound that the end of a figure's 95 % interval must keep (see incise/evaluate.h): the lower end at least `limit`, or
- * with at_most the upper end at most. Figures have the names of the fields of incise_fidelity and incise_retrieval. */
+/* A bound that the end of a figure's 95 % interval must keep (see incise/evaluate.h): the lower end at least `limit`,
+ * or with at_most the upper end at most. Figures have the names of the fields of incise_fidelity and
+ * incise_retrieval. */
 struct incise_requirement {
     const char *figure;
     int at_most;
@@ -114,11 +115,11 @@ struct incise_quantize_options {
      * FakeQuantize; "float". */
     const char *activations;
     /* Smoothing before anything is quantized, with calibration: channels of what layers read are divided by
-     * max|x|^smooth / max|w|^(1 - smooth), rounded to a power of two, and the weights multiplied, where something before
-     * takes up the division: a norm, values, the other side of a gated product. The FP32 model stays the same to the bit.
-     * 0 (default): none; at most 1. */
+     * max|x|^smooth / max|w|^(1 - smooth), rounded to a power of two, and the weights multiplied, where something
+     * before takes up the division: a norm, values, the other side of a gated product. The FP32 model stays the same
+     * to the bit. 0 (default): none; at most 1. */
     double smooth;
-    const char *range; /* of static activations: "minmax", all values seen, or "mse" (default), of least squared error */
+    const char *range; /* of static activations: "minmax", all values seen, or "mse" (default): least squared error */
     const char *select;      /* as for prune; NULL: every MatMul and embedding table */
     const char *ignore;
     struct incise_calibration calibration;
@@ -144,7 +145,7 @@ struct incise_statistics_options {
 
 struct incise_convert_options {
     size_t struct_size;
-    const char *task; /* "features": the vectors of all tokens; "embedding": also those of the texts, as modules.json says */
+    const char *task;   /* "features": the vectors of all tokens; "embedding": also those of texts (modules.json) */
     int keep_quantized; /* 1: Q8_0 and Q4_0 matrices of a GGUF file stay integers of the same values (i8, i4) */
     int force;
 };
@@ -184,14 +185,14 @@ INCISE_API INCISE_CHECK enum incise_status incise_quantize(struct incise_engine 
                                                            struct incise_changes **changes);
 
 /* Writes to file `path` what the Linears of `model`, as it is, read on the texts: sums of x and x x^T, each channel's
- * smallest and largest value, and how large tokens get. What is there at `path` of the same model and texts is taken up:
- * a run that was interrupted goes on where it last wrote, about every half a minute. Anything else is
+ * smallest and largest value, and how large tokens get. What is there at `path` of the same model and texts is taken
+ * up: a run that was interrupted goes on where it last wrote, about every half a minute. Anything else is
  * INCISE_ERROR_DATA. */
 INCISE_API INCISE_CHECK enum incise_status incise_statistics(struct incise_engine *engine, const char *model,
                                                              const char *path,
                                                              const struct incise_statistics_options *options);
-/* Joins the files of all shards, in any order, into that of all texts: the same but for rounding. INCISE_ERROR_DATA names
- * the file that is no part, not complete, or of other texts, and a shard that is missing or there twice. */
+/* Joins the files of all shards, in any order, into that of all texts: the same but for rounding. INCISE_ERROR_DATA
+ * names the file that is no part, not complete, or of other texts, and a shard that is missing or there twice. */
 INCISE_API INCISE_CHECK enum incise_status incise_statistics_join(struct incise_engine *engine,
                                                                   const char *const *parts, size_t n,
                                                                   const char *path, int force);

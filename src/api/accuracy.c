@@ -3,6 +3,7 @@
  * measured as `evaluate` does. */
 #include "api/accuracy.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -323,8 +324,7 @@ static enum incise_status search(struct control *control)
     return inc_fail(control->ctx, INCISE_ERROR_REQUIREMENT,
                     "requirement not met even with all layers as they were: the interval of %s ends at %.6g, %.6g off "
                     "%.6g; nothing is written",
-                    last.figure, last.bound, last.bound > last.wanted ? last.bound - last.wanted : last.wanted - last.bound,
-                    last.wanted);
+                    last.figure, last.bound, fabs(last.bound - last.wanted), last.wanted);
 }
 
 static void close_control(struct control *control)

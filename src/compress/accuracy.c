@@ -34,7 +34,8 @@ struct search {
 
 static void tell(struct search *search, const struct inc_verdict *verdict)
 {
-    if (search->untold) search->ops->moved(search->user, search->move.unit, search->move.from, search->move.to, verdict);
+    const struct step *made = &search->move;
+    if (search->untold) search->ops->moved(search->user, made->unit, made->from, made->to, verdict);
     search->untold = false;
 }
 
@@ -137,7 +138,7 @@ static enum incise_status plan_steps(struct search *search)
     return set_all(search, 0);
 }
 
-/* ---- down, up, and back ---------------------------------------------------------------------------------------------- */
+/* ---- down, up, and back ---------------------------------------------------------------------------------------- */
 
 static enum incise_status drop(struct search *search, struct inc_verdict *verdict)
 {

@@ -5,8 +5,8 @@
 
 #include "graph/graph.h"
 
-/* The float constant behind `value` (perhaps a Convert between) if it has one element for each of `rows`' last dimension;
- * else NULL. */
+/* The float constant behind `value` (perhaps a Convert between) if it has one element for each of `rows`' last
+ * dimension; else NULL. */
 const struct inc_tensor *inc_vector_behind(const struct inc_value *value, const struct inc_value *rows);
 /* A new constant [n] of type f32, f16 or bf16, before `before`. NULL when memory is short, or `name` is NULL. */
 struct inc_value *inc_vector_add(struct inc_graph *graph, const char *name, enum inc_type type, const float *values,

@@ -23,8 +23,8 @@ struct smoothing {
     float **peaks; /* of each group: the largest |x| of each channel */
 };
 
-/* What multiplies the channels of the rows that a group reads: a Linear, or the constants of a norm. Channel c of the rows
- * is channel c / dim / share * dim + c % dim there: heads that share values stand one after the other. */
+/* What multiplies the channels of the rows that a group reads: a Linear, or the constants of a norm. Channel c of the
+ * rows is channel c / dim / share * dim + c % dim there: heads that share values stand one after the other. */
 struct producer {
     const struct inc_target *linear;
     struct inc_node *gain, *shift; /* Multiply; Add or NULL */

@@ -9,7 +9,7 @@
 #include "compress/calibration.h"
 #include "compress/targets.h"
 
-/* Channel j gets the power of two nearest to max|x_j|^strength / max|w_j|^(1 - strength), less the geometric mean of all
+/* Channel j gets the power of two nearest to max|x_j|^strength / max|w_j|^(1 - strength) over its geometric mean of all
  * channels, so that the model computes the same bits in FP32. Only where the Linears that read the rows, all of them
  * targets, are the only ones who do; *n groups of such Linears, perhaps none. Destroys marks.
  * INCISE_ERROR_DATA if the model runs op by op, or names a layer that reads a number that is not finite. */

@@ -35,8 +35,8 @@ static float column_peak(struct inc_graph *graph, const char *name, int64_t c)
     return peak;
 }
 
-/* Per layer of gemma: both norms, the values, the gated product; of bert, whose norms feed the residual stream, too: the
- * values only. */
+/* Per layer of gemma: both norms, the values, the gated product; of bert, whose norms feed the residual stream, too:
+ * the values only. */
 static void floats_keep_their_bits(void **state)
 {
     (void)state;
@@ -68,7 +68,8 @@ static void whatever_is_ignored_stays(void **state)
     (void)state;
     struct test_calibrated c;
     test_calibrated_open(&c, "gemma", NULL, 20, 5);
-    assert_int_equal(smooth(&c, "q_proj|v_proj|up_proj", 0.5), 0); /* norms have other readers, Linears are no targets */
+    /* Norms have other readers; the Linears that would be divided are no targets. */
+    assert_int_equal(smooth(&c, "q_proj|v_proj|up_proj", 0.5), 0);
     test_calibrated_close(&c);
 }
 

@@ -269,9 +269,9 @@ static double binomial_tail(size_t n, size_t k, size_t least)
     return 1 - below;
 }
 
-/* The 1st percentile of 1001 values is the 11th smallest, which in a resample is at most the k-th of all if 11 or more of
- * those k are drawn. The ends of the interval have 2.5 % of resamples outside, give or take 5 of the sqrt(.025 * .975 /
- * 1000) = .0049 that 1000 resamples scatter by. */
+/* The 1st percentile of 1001 values is the 11th smallest, which in a resample is at most the k-th of all if 11 or more
+ * of those k are drawn. The ends of the interval have 2.5 % of resamples outside, give or take 5 of the
+ * sqrt(.025 * .975 / 1000) = .0049 that 1000 resamples scatter by. */
 static void test_interval_of_a_percentile(void **state)
 {
     enum { N = 1001 };
