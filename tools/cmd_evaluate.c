@@ -94,32 +94,11 @@ static enum incise_status embed_side(struct evaluation *evaluation, const struct
 
 /* ---- results --------------------------------------------------------------------------------------------------- */
 
-enum { RESULTS = 11 };
-
-/* The keys, and what gives them. */
-enum source { FROM_TEXTS, FROM_RETRIEVAL, FROM_STS };
-static const struct {
-    const char *name;
-    enum source source;
-} keys[RESULTS] = {
-    {"cosine_mean", FROM_TEXTS},        {"cosine_p1", FROM_TEXTS},
-    {"neighbours_top10", FROM_TEXTS},   {"rms_pairwise", FROM_TEXTS},
-    {"ndcg10_base", FROM_RETRIEVAL},    {"ndcg10", FROM_RETRIEVAL},
-    {"ndcg10_queries", FROM_RETRIEVAL}, {"ndcg10_drop", FROM_RETRIEVAL},
-    {"spearman_base", FROM_STS},        {"spearman", FROM_STS},
-    {"spearman_drop", FROM_STS},
-};
-
-struct result {
-    bool known;
-    struct incise_figure figure;
-};
-
-static bool is_given(const struct evaluate_options *options, enum source source)
+static bool is_given(const struct evaluate_options *options, enum incise_figure_source source)
 {
-    return source == FROM_STS         ? options->sts != NULL
-           : source == FROM_RETRIEVAL ? options->retrieval != NULL
-                                      : options->texts != NULL || options->retrieval != NULL;
+    return source == INCISE_FIGURE_OF_SCORED_PAIRS ? options->sts != NULL
+           : source == INCISE_FIGURE_OF_RETRIEVAL  ? options->retrieval != NULL
+                                                   : options->texts != NULL || options->retrieval != NULL;
 }
 
 /* Of the texts, or else of the documents that are searched. */
@@ -162,54 +141,54 @@ static enum incise_status measure_similarity(const struct evaluation *evaluation
 }
 
 static enum incise_status measure(const struct evaluation *evaluation, const struct evaluate_options *options,
-                                  struct result results[RESULTS])
+                                  struct incise_figures *figures)
 {
-    struct incise_fidelity f = {0};
-    struct incise_retrieval r = {0};
-    struct incise_similarity s = {0};
     uint64_t seed = (uint64_t)options->seed;
     enum incise_status status = INCISE_OK;
-    if (is_given(options, FROM_TEXTS)) status = measure_fidelity(evaluation, seed, &f);
-    if (status == INCISE_OK && is_given(options, FROM_RETRIEVAL)) status = measure_retrieval(evaluation, seed, &r);
-    if (status == INCISE_OK && is_given(options, FROM_STS)) status = measure_similarity(evaluation, seed, &s);
-    const struct incise_figure figures[RESULTS] = {f.cosine_mean,   f.cosine_p1, f.neighbours_top10, f.rms_pairwise,
-                                                   r.ndcg10_base,   r.ndcg10,    r.ndcg10_queries,   r.ndcg10_drop,
-                                                   s.spearman_base, s.spearman,  s.spearman_drop};
-    for (int i = 0; i < RESULTS; i++) results[i] = (struct result){is_given(options, keys[i].source), figures[i]};
+    if (is_given(options, INCISE_FIGURE_OF_TEXTS)) status = measure_fidelity(evaluation, seed, &figures->fidelity);
+    if (status == INCISE_OK && is_given(options, INCISE_FIGURE_OF_RETRIEVAL))
+        status = measure_retrieval(evaluation, seed, &figures->retrieval);
+    if (status == INCISE_OK && is_given(options, INCISE_FIGURE_OF_SCORED_PAIRS))
+        status = measure_similarity(evaluation, seed, &figures->similarity);
     return status;
 }
 
 /* One row with all figures. Tables of several models leave out the intervals and what was not measured. */
-static void add_row(struct tool_rows *rows, const char *model, const struct result *results)
+static void add_row(struct tool_rows *rows, const char *model, const struct evaluate_options *options,
+                    const struct incise_figures *figures)
 {
     tool_rows_next(rows);
     tool_set_text(rows, "model", model);
-    for (int i = 0; i < RESULTS; i++) {
+    for (size_t i = 0; i < INCISE_FIGURES; i++) {
+        const struct incise_figure figure = incise_figure_get(figures, i);
+        const char *name = incise_figure_name(i);
         char interval[64];
-        snprintf(interval, sizeof interval, "%s_ci95", keys[i].name);
-        if (results[i].known) {
-            tool_set_real(rows, keys[i].name, results[i].figure.value, 4);
-            tool_set_pair(rows, interval, results[i].figure.lo, results[i].figure.hi, 4);
+        snprintf(interval, sizeof interval, "%s_ci95", name);
+        if (is_given(options, incise_figure_source(i))) {
+            tool_set_real(rows, name, figure.value, 4);
+            tool_set_pair(rows, interval, figure.lo, figure.hi, 4);
         } else {
-            tool_set_null(rows, keys[i].name);
+            tool_set_null(rows, name);
             tool_set_null(rows, interval);
-            tool_hide(rows, keys[i].name);
+            tool_hide(rows, name);
         }
         tool_hide(rows, interval);
     }
 }
 
 /* One line per figure of a model, for people. */
-static enum incise_status print_lines(enum tool_format format, const struct result *results)
+static enum incise_status print_lines(enum tool_format format, const struct evaluate_options *options,
+                                      const struct incise_figures *figures)
 {
     struct tool_rows *rows = tool_rows_create();
     if (rows == NULL) return INCISE_ERROR_MEMORY;
-    for (int i = 0; i < RESULTS; i++) {
-        if (!results[i].known) continue;
+    for (size_t i = 0; i < INCISE_FIGURES; i++) {
+        const struct incise_figure figure = incise_figure_get(figures, i);
+        if (!is_given(options, incise_figure_source(i))) continue;
         tool_rows_next(rows);
-        tool_set_text(rows, "figure", keys[i].name);
-        tool_set_real(rows, "value", results[i].figure.value, 4);
-        tool_set_pair(rows, "ci95", results[i].figure.lo, results[i].figure.hi, 4);
+        tool_set_text(rows, "figure", incise_figure_name(i));
+        tool_set_real(rows, "value", figure.value, 4);
+        tool_set_pair(rows, "ci95", figure.lo, figure.hi, 4);
     }
     enum incise_status status = tool_rows_print(rows, format, false);
     tool_rows_destroy(rows);
@@ -232,13 +211,13 @@ static enum incise_status load_texts(struct evaluation *evaluation, const struct
 
 static enum incise_status measure_model(struct evaluation *evaluation, const struct tool_global *global,
                                         const struct evaluate_options *options, const char *base, const char *model,
-                                        struct result results[RESULTS])
+                                        struct incise_figures *figures)
 {
     enum incise_status status = embed_side(evaluation, global, options, model, OTHER);
     if (status == INCISE_OK && evaluation->width[BASE] != evaluation->width[OTHER])
         status = tool_fail(INCISE_ERROR_DATA, "vectors of %s have %zu numbers, of %s %zu: they cannot be compared",
                            base, evaluation->width[BASE], model, evaluation->width[OTHER]);
-    return status == INCISE_OK ? measure(evaluation, options, results) : status;
+    return status == INCISE_OK ? measure(evaluation, options, figures) : status;
 }
 
 /* models[0] is the base, which is embedded once. A requirement that is not met is said at once and fails the command,
@@ -248,19 +227,19 @@ static enum incise_status evaluate(struct evaluation *evaluation, const struct t
                                    struct tool_rows *rows)
 {
     enum tool_format format = (enum tool_format)global->format;
-    struct result results[RESULTS];
+    struct incise_figures figures = {0};
     enum incise_status met = INCISE_OK, status = load_texts(evaluation, options);
     if (status == INCISE_OK) status = embed_side(evaluation, global, options, models[0], BASE);
     for (size_t i = 1; i < n && status == INCISE_OK; i++) {
-        status = measure_model(evaluation, global, options, models[0], models[i], results);
+        status = measure_model(evaluation, global, options, models[0], models[i], &figures);
         if (status != INCISE_OK) break;
-        add_row(rows, models[i], results);
+        add_row(rows, models[i], options, &figures);
         enum incise_status own = tool_require(&options->require, rows, models[i]);
         if (own != INCISE_OK) met = own;
     }
     bool single = n == 2;
     if (status == INCISE_OK)
-        status = single && (format == TOOL_TABLE || format == TOOL_MD) ? print_lines(format, results)
+        status = single && (format == TOOL_TABLE || format == TOOL_MD) ? print_lines(format, options, &figures)
                                                                        : tool_rows_print(rows, format, single);
     return status == INCISE_OK ? met : status;
 }
@@ -270,10 +249,10 @@ static enum incise_status run(const struct tool_global *global, void *block, cha
     const struct evaluate_options *options = block;
     struct evaluation evaluation = {0};
     struct tool_rows *rows = NULL;
-    const char *known[RESULTS];
+    const char *known[INCISE_FIGURES];
     size_t n_known = 0;
-    for (int i = 0; i < RESULTS; i++)
-        if (is_given(options, keys[i].source)) known[n_known++] = keys[i].name;
+    for (size_t i = 0; i < INCISE_FIGURES; i++)
+        if (is_given(options, incise_figure_source(i))) known[n_known++] = incise_figure_name(i);
     if (n_known == 0)
         return tool_fail(INCISE_ERROR_USAGE, "nothing to compare on: give --texts, --retrieval or --sts FILE");
     if (options->max_length < 0) return tool_fail(INCISE_ERROR_USAGE, "--max-length takes a number above 0");

@@ -3,6 +3,7 @@
 #ifndef INCISE_EVALUATE_H
 #define INCISE_EVALUATE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "incise/engine.h"
@@ -39,6 +40,21 @@ struct incise_similarity {
     struct incise_figure spearman;
     struct incise_figure spearman_drop; /* spearman_base - spearman */
 };
+
+/* All of them, by name: "cosine_mean", ..., "spearman_drop", in the order of the fields above. */
+struct incise_figures {
+    struct incise_fidelity fidelity;
+    struct incise_retrieval retrieval;
+    struct incise_similarity similarity;
+};
+#define INCISE_FIGURES 11
+enum incise_figure_source { INCISE_FIGURE_OF_TEXTS, INCISE_FIGURE_OF_RETRIEVAL, INCISE_FIGURE_OF_SCORED_PAIRS };
+/* Of figure `index` < INCISE_FIGURES; the name lives as long as the program. */
+INCISE_API const char *incise_figure_name(size_t index);
+INCISE_API enum incise_figure_source incise_figure_source(size_t index); /* what it is measured on */
+INCISE_API struct incise_figure incise_figure_get(const struct incise_figures *figures, size_t index);
+/* Index of the figure called `name`; INCISE_FIGURES if there is none. */
+INCISE_API size_t incise_figure_find(const char *name);
 
 /* Pair i is rows 2i and 2i + 1 of `base` and of `other`, `width` numbers each; scores need no unit. */
 struct incise_similarity_data {

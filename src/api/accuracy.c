@@ -37,38 +37,10 @@ struct control {
 
 /* ---- figures --------------------------------------------------------------------------------------------------- */
 
-struct figures {
-    struct incise_fidelity fidelity;
-    struct incise_retrieval retrieval;
-};
-
-#define FIGURE(part, name)                                                                                             \
-    {                                                                                                                  \
-        #name, offsetof(struct figures, part.name), offsetof(struct figures, part) ==                                  \
-                                                        offsetof(struct figures, retrieval)                            \
-    }
-static const struct {
-    const char *name;
-    size_t offset;
-    bool of_retrieval;
-} figure_table[] = {
-    FIGURE(fidelity, cosine_mean),  FIGURE(fidelity, cosine_p1), FIGURE(fidelity, neighbours_top10),
-    FIGURE(fidelity, rms_pairwise), FIGURE(retrieval, ndcg10),   FIGURE(retrieval, ndcg10_queries),
-    FIGURE(retrieval, ndcg10_drop),
-};
-enum { N_FIGURES = sizeof figure_table / sizeof *figure_table };
-
-static size_t find_figure(const char *name)
-{
-    size_t i = 0;
-    while (i < N_FIGURES && strcmp(figure_table[i].name, name) != 0) i++;
-    return i;
-}
-
-static bool needs(const struct control *control, bool retrieval)
+static bool needs(const struct control *control, enum incise_figure_source source)
 {
     for (size_t i = 0; i < control->options->n_requirements; i++)
-        if (figure_table[find_figure(control->options->requirements[i].figure)].of_retrieval == retrieval) return true;
+        if (incise_figure_source(incise_figure_find(control->options->requirements[i].figure)) == source) return true;
     return false;
 }
 
@@ -82,27 +54,26 @@ static enum incise_status check_request(const struct control *control)
 {
     const struct incise_quantize_options *options = control->options;
     for (size_t i = 0; i < options->n_requirements; i++) {
-        size_t figure = find_figure(options->requirements[i].figure);
-        if (figure == N_FIGURES)
-            return inc_fail(control->ctx, INCISE_ERROR_USAGE, "there is no figure '%s' to require",
-                            options->requirements[i].figure);
-        if (figure_table[figure].of_retrieval && options->validation.n_pairs == 0)
-            return inc_fail(control->ctx, INCISE_ERROR_USAGE, "'%s' needs pairs of queries and documents",
-                            figure_table[figure].name);
+        const char *name = options->requirements[i].figure;
+        size_t figure = incise_figure_find(name);
+        if (figure == INCISE_FIGURES || incise_figure_source(figure) == INCISE_FIGURE_OF_SCORED_PAIRS)
+            return inc_fail(control->ctx, INCISE_ERROR_USAGE, "there is no figure '%s' to require", name);
+        if (incise_figure_source(figure) == INCISE_FIGURE_OF_RETRIEVAL && options->validation.n_pairs == 0)
+            return inc_fail(control->ctx, INCISE_ERROR_USAGE, "'%s' needs pairs of queries and documents", name);
     }
     if (control->parts[fidelity_part(control)]->n >= 2) return INCISE_OK;
     return inc_fail(control->ctx, INCISE_ERROR_USAGE, "requirements need two or more texts that decide");
 }
 
-static enum incise_status measure(struct control *control, struct figures *figures)
+static enum incise_status measure(struct control *control, struct incise_figures *figures)
 {
     const struct incise_validation *validation = &control->options->validation;
     int part = fidelity_part(control);
     size_t width = incise_embedder_width(control->embedder);
-    if (needs(control, false))
+    if (needs(control, INCISE_FIGURE_OF_TEXTS))
         INC_TRY(incise_fidelity_measure(control->engine, control->base[part], control->now[part],
                                         control->parts[part]->n, width, SEED, &figures->fidelity));
-    if (!needs(control, true)) return INCISE_OK;
+    if (!needs(control, INCISE_FIGURE_OF_RETRIEVAL)) return INCISE_OK;
     const struct incise_retrieval_data data = {.base_queries = control->base[PART_QUERIES],
                                                .queries = control->now[PART_QUERIES],
                                                .n_queries = validation->queries.n,
@@ -117,19 +88,17 @@ static enum incise_status measure(struct control *control, struct figures *figur
 }
 
 /* Of several requirements the one with the least room. */
-static void judge(const struct control *control, const struct figures *figures, struct inc_verdict *verdict)
+static void judge(const struct control *control, const struct incise_figures *figures, struct inc_verdict *verdict)
 {
     double least = 0;
     for (size_t i = 0; i < control->options->n_requirements; i++) {
         const struct incise_requirement *requirement = &control->options->requirements[i];
-        size_t index = find_figure(requirement->figure);
-        struct incise_figure figure;
-        memcpy(&figure, (const char *)figures + figure_table[index].offset, sizeof figure);
+        struct incise_figure figure = incise_figure_get(figures, incise_figure_find(requirement->figure));
         double bound = requirement->at_most ? figure.hi : figure.lo;
         double room = requirement->at_most ? requirement->limit - bound : bound - requirement->limit;
         if (i > 0 && !(room < least)) continue;
         least = room;
-        *verdict = (struct inc_verdict){figure_table[index].name, figure.value, bound, requirement->limit, room >= 0,
+        *verdict = (struct inc_verdict){requirement->figure, figure.value, bound, requirement->limit, room >= 0,
                                         control->parts[fidelity_part(control)]->n};
     }
 }
@@ -154,7 +123,7 @@ static enum incise_status embed(const struct control *control, const struct inci
 static enum incise_status embed_needed(const struct control *control, float *const out[PARTS])
 {
     for (int p = 0; p < PARTS; p++) {
-        bool is_needed = p == fidelity_part(control) || (p != PART_TEXTS && needs(control, true));
+        bool is_needed = p == fidelity_part(control) || (p != PART_TEXTS && needs(control, INCISE_FIGURE_OF_RETRIEVAL));
         if (is_needed) INC_TRY(embed(control, control->parts[p], control->prompts[p], out[p]));
     }
     return INCISE_OK;
@@ -202,7 +171,8 @@ static enum incise_status check_few(struct control *control, struct inc_verdict 
     double cosines[FEW_TEXTS];
     struct incise_figure mean;
     *decided = false;
-    if (control->n_few == control->parts[fidelity_part(control)]->n || !needs(control, false)) return INCISE_OK;
+    if (!needs(control, INCISE_FIGURE_OF_TEXTS)) return INCISE_OK;
+    if (control->n_few == control->parts[fidelity_part(control)]->n) return INCISE_OK;
     INC_TRY(few_cosines(control, cosines));
     INC_TRY(inc_bootstrap(control->ctx, inc_statistic_mean, cosines, control->n_few, SEED, &mean));
     for (size_t i = 0; i < options->n_requirements && !*decided; i++) {
@@ -217,7 +187,7 @@ static enum incise_status check_few(struct control *control, struct inc_verdict 
 static enum incise_status check_now(void *user, struct inc_verdict *verdict)
 {
     struct control *control = user;
-    struct figures figures;
+    struct incise_figures figures;
     bool decided;
     INC_TRY(check_few(control, verdict, &decided));
     if (decided) return INCISE_OK;
