@@ -22,9 +22,17 @@ static enum incise_status write_model(struct inc_graph *graph, struct inc_output
 
 /* ---- prune and quantize ---------------------------------------------------------------------------------------- */
 
-/* One edit of a graph read from `folder`, which may be exchanged for another; `options` are the public ones. */
+/* Edits a graph read from `folder`, which may be exchanged for another; `options` are the public ones. */
 typedef enum incise_status edit_fn(struct incise_engine *engine, struct inc_graph **graph, const char *folder,
-                                   const void *options, struct incise_changes *changes);
+                                   const void *options, struct inc_calibration *calibration,
+                                   struct incise_changes *changes);
+
+struct edit {
+    edit_fn *run;
+    const void *options;
+    const struct incise_calibration *texts; /* n == 0: no calibration */
+    bool force;
+};
 
 /* *calibration stays NULL if there are no texts. */
 static enum incise_status create_calibration(struct incise_engine *engine, const struct inc_graph *graph,
@@ -36,14 +44,11 @@ static enum incise_status create_calibration(struct incise_engine *engine, const
 }
 
 static enum incise_status run_prune(struct incise_engine *engine, struct inc_graph **graph, const char *folder,
-                                    const void *options, struct incise_changes *changes)
+                                    const void *options, struct inc_calibration *calibration,
+                                    struct incise_changes *changes)
 {
-    const struct incise_prune_options *prune = options;
-    struct inc_calibration *calibration = NULL;
-    enum incise_status status = create_calibration(engine, *graph, folder, &prune->calibration, &calibration);
-    if (status == INCISE_OK) status = inc_prune(*graph, engine->pool, prune, calibration, changes);
-    inc_calibration_destroy(calibration);
-    return status;
+    (void)folder;
+    return inc_prune(*graph, engine->pool, options, calibration, changes);
 }
 
 static enum incise_status smooth(struct inc_graph *graph, struct inc_calibration *calibration,
@@ -59,35 +64,41 @@ static enum incise_status smooth(struct inc_graph *graph, struct inc_calibration
     if (status == INCISE_OK) status = inc_smooth(graph, calibration, &targets, options->smooth, &n);
     if (status == INCISE_OK)
         inc_log(graph->ctx, n > 0 ? INCISE_LOG_INFO : INCISE_LOG_WARNING,
-                "smoothed what %zu of the layers, or groups of them, read", n);
+                "smoothed what %zu groups of layers read", n);
     inc_targets_release(&targets);
     return status;
 }
 
 static enum incise_status run_quantize(struct incise_engine *engine, struct inc_graph **graph, const char *folder,
-                                       const void *options, struct incise_changes *changes)
+                                       const void *options, struct inc_calibration *calibration,
+                                       struct incise_changes *changes)
 {
     const struct incise_quantize_options *quantize = options;
+    INC_TRY(smooth(*graph, calibration, quantize));
+    if (quantize->n_requirements > 0)
+        return inc_quantize_controlled(engine, graph, folder, quantize, calibration, changes);
+    return inc_quantize(*graph, engine->pool, quantize, calibration, changes);
+}
+
+static enum incise_status run_edit(struct incise_engine *engine, struct inc_graph **graph, const char *folder,
+                                   const struct edit *edit, struct incise_changes *changes)
+{
     struct inc_calibration *calibration = NULL;
-    enum incise_status status = create_calibration(engine, *graph, folder, &quantize->calibration, &calibration);
-    if (status == INCISE_OK) status = smooth(*graph, calibration, quantize);
-    if (status == INCISE_OK && quantize->n_requirements > 0)
-        status = inc_quantize_controlled(engine, graph, folder, quantize, calibration, changes);
-    else if (status == INCISE_OK)
-        status = inc_quantize(*graph, engine->pool, quantize, calibration, changes);
+    enum incise_status status = create_calibration(engine, *graph, folder, edit->texts, &calibration);
+    if (status == INCISE_OK) status = edit->run(engine, graph, folder, edit->options, calibration, changes);
     inc_calibration_destroy(calibration);
     return status;
 }
 
 static enum incise_status edit_graph(struct incise_engine *engine, const char *model, struct inc_output *out,
-                                     edit_fn *edit, const void *options, struct incise_changes *changes)
+                                     const struct edit *edit, struct incise_changes *changes)
 {
     const struct inc_ctx *ctx = inc_engine_ctx(engine);
     struct inc_graph *graph = NULL;
     char *folder = NULL;
     enum incise_status status = inc_ir_read(ctx, model, &graph);
     if (status == INCISE_OK) status = inc_folder_of(ctx, model, &folder);
-    if (status == INCISE_OK) status = edit(engine, &graph, folder, options, changes);
+    if (status == INCISE_OK) status = run_edit(engine, &graph, folder, edit, changes);
     if (status == INCISE_OK) status = write_model(graph, out);
     if (status == INCISE_OK) status = inc_hf_copy_sidecars(folder, out);
     if (status == INCISE_OK) status = inc_output_commit(out);
@@ -96,16 +107,16 @@ static enum incise_status edit_graph(struct incise_engine *engine, const char *m
     return status;
 }
 
-static enum incise_status edit_model(struct incise_engine *engine, const char *model, const char *path, bool force,
-                                     edit_fn *edit, const void *options, struct incise_changes **result)
+static enum incise_status edit_model(struct incise_engine *engine, const char *model, const char *path,
+                                     const struct edit *edit, struct incise_changes **result)
 {
     const struct inc_ctx *ctx = inc_engine_ctx(engine);
     struct incise_changes *changes;
     struct inc_output out;
     INC_TRY(inc_changes_create(ctx, &changes));
-    enum incise_status status = inc_output_begin(ctx, path, force, &out);
+    enum incise_status status = inc_output_begin(ctx, path, edit->force, &out);
     if (status == INCISE_OK) {
-        status = edit_graph(engine, model, &out, edit, options, changes);
+        status = edit_graph(engine, model, &out, edit, changes);
         inc_output_discard(&out);
     }
     if (status == INCISE_OK && result != NULL)
@@ -126,14 +137,16 @@ enum incise_status incise_prune(struct incise_engine *engine, const char *model,
                                 const struct incise_prune_options *options, struct incise_changes **changes)
 {
     INC_TRY(check_size(engine, options->struct_size, sizeof *options, "prune"));
-    return edit_model(engine, model, out, options->force != 0, run_prune, options, changes);
+    const struct edit edit = {run_prune, options, &options->calibration, options->force != 0};
+    return edit_model(engine, model, out, &edit, changes);
 }
 
 enum incise_status incise_quantize(struct incise_engine *engine, const char *model, const char *out,
                                    const struct incise_quantize_options *options, struct incise_changes **changes)
 {
     INC_TRY(check_size(engine, options->struct_size, sizeof *options, "quantize"));
-    return edit_model(engine, model, out, options->force != 0, run_quantize, options, changes);
+    const struct edit edit = {run_quantize, options, &options->calibration, options->force != 0};
+    return edit_model(engine, model, out, &edit, changes);
 }
 
 /* ---- statistics ------------------------------------------------------------------------------------------------ */
