@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "base/blob.h"
@@ -136,26 +135,13 @@ static bool find_names(const struct inc_ctx *ctx, const char *path, char **name,
     return *name != NULL;
 }
 
-/* Beside the name, then renamed: a reader sees all of it or the one before. */
+/* errno says why not. */
 static bool store(const struct inc_ctx *ctx, const char *name, const struct inc_buffer *cache)
 {
-    size_t size = strlen(name) + 8, done = 0;
-    char *temporary = inc_alloc(ctx, size);
-    if (temporary == NULL) return false;
-    snprintf(temporary, size, "%s.XXXXXX", name);
-    if (mkdir(ctx->cache_dir, 0777) != 0 && errno != EEXIST) size = 0; /* mkstemp says what is wrong */
-    int fd = mkstemp(temporary);
-    bool stored = fd >= 0;
-    while (stored && done < cache->length) {
-        ssize_t written = write(fd, cache->data + done, cache->length - done);
-        if (written > 0) done += (size_t)written;
-        stored = written > 0 || (written < 0 && errno == EINTR);
-    }
-    if (fd >= 0 && close(fd) != 0) stored = false;
-    stored = stored && rename(temporary, name) == 0;
-    if (fd >= 0 && !stored) unlink(temporary);
-    inc_free(ctx, temporary);
-    return stored;
+    struct inc_ctx silent = *ctx;
+    silent.log = NULL;
+    return (mkdir(ctx->cache_dir, 0777) == 0 || errno == EEXIST) &&
+           inc_file_replace(&silent, name, cache->data, cache->length) == INCISE_OK;
 }
 
 static bool load(const struct inc_ctx *ctx, const char *path, const char *name, const struct inc_cache_key *key,
