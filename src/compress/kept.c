@@ -6,7 +6,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#define VERSION 1
+#define VERSION 2
 
 struct header {
     char magic[8], kind[16];

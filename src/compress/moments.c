@@ -27,11 +27,14 @@ void inc_moments_release(struct inc_moments *moments)
 }
 
 /* Sums of columns. Anything that is not finite makes its sum so. */
-static enum incise_status add_sums(const struct inc_moments *moments, const char *name, size_t n, size_t width,
-                                   const float *rows, size_t stride, double *sums)
+static enum incise_status add_sums(const struct inc_moments *moments, const char *name,
+                                   const struct inc_row_pairs *pairs, size_t width, const float *rows, size_t stride,
+                                   double *sums)
 {
-    for (size_t t = 0; t < n; t++)
-        for (size_t i = 0; i < width; i++) sums[i] += (double)rows[t * stride + i];
+    for (size_t t = 0; t < pairs->n; t++) {
+        double weight = pairs->weights != NULL ? (double)pairs->weights[t] : 1;
+        for (size_t i = 0; i < width; i++) sums[i] += weight * (double)rows[t * stride + i];
+    }
     for (size_t i = 0; i < width; i++)
         if (!isfinite(sums[i]))
             return inc_fail(moments->ctx, INCISE_ERROR_DATA,
@@ -39,19 +42,43 @@ static enum incise_status add_sums(const struct inc_moments *moments, const char
     return INCISE_OK;
 }
 
-enum incise_status inc_moments_add(struct inc_moments *moments, struct inc_pool *pool, const char *name, size_t n,
-                                   const float *left, size_t left_stride, const float *right, size_t right_stride)
+/* Each row times its weight, or the root of it, into a dense copy. */
+static void copy_weighted(const struct inc_row_pairs *pairs, bool root, size_t width, const float *rows, size_t stride,
+                          float *out)
 {
-    INC_TRY(add_sums(moments, name, n, moments->left, left, left_stride, moments->left_sum));
-    if (moments->gram) {
-        right = left;
-        right_stride = left_stride;
-    } else {
-        INC_TRY(add_sums(moments, name, n, moments->right, right, right_stride, moments->right_sum));
+    for (size_t t = 0; t < pairs->n; t++) {
+        float weight = root ? sqrtf(pairs->weights[t]) : pairs->weights[t];
+        for (size_t i = 0; i < width; i++) out[t * width + i] = weight * rows[t * stride + i];
     }
-    inc_linalg_add_products(pool, n, left, left_stride, moments->left, right, right_stride, moments->right,
-                            moments->gram, moments->products);
-    moments->n += (double)n;
+}
+
+/* The weight goes to the left rows; in a Gram, half of it to either side. */
+static enum incise_status add_weighted_products(struct inc_moments *moments, struct inc_pool *pool,
+                                                const struct inc_row_pairs *pairs)
+{
+    size_t width = moments->left;
+    bool gram = moments->gram;
+    float *rows = inc_alloc_array(moments->ctx, pairs->n, width * sizeof *rows);
+    if (rows == NULL) return inc_fail_memory(moments->ctx, pairs->n * width * sizeof *rows, "statistics");
+    copy_weighted(pairs, gram, width, pairs->left, pairs->left_stride, rows);
+    inc_linalg_add_products(pool, pairs->n, rows, width, width, gram ? rows : pairs->right,
+                            gram ? width : pairs->right_stride, moments->right, gram, moments->products);
+    inc_free(moments->ctx, rows);
+    return INCISE_OK;
+}
+
+enum incise_status inc_moments_add(struct inc_moments *moments, struct inc_pool *pool, const char *name,
+                                   const struct inc_row_pairs *pairs)
+{
+    bool gram = moments->gram;
+    INC_TRY(add_sums(moments, name, pairs, moments->left, pairs->left, pairs->left_stride, moments->left_sum));
+    if (!gram)
+        INC_TRY(add_sums(moments, name, pairs, moments->right, pairs->right, pairs->right_stride, moments->right_sum));
+    for (size_t t = 0; t < pairs->n; t++) moments->n += pairs->weights != NULL ? (double)pairs->weights[t] : 1;
+    if (pairs->weights != NULL) return add_weighted_products(moments, pool, pairs);
+    inc_linalg_add_products(pool, pairs->n, pairs->left, pairs->left_stride, moments->left,
+                            gram ? pairs->left : pairs->right, gram ? pairs->left_stride : pairs->right_stride,
+                            moments->right, gram, moments->products);
     return INCISE_OK;
 }
 

@@ -10,7 +10,7 @@ struct inc_moments {
     const struct inc_ctx *ctx;
     size_t left, right; /* widths */
     bool gram;          /* l == r: only the lower triangle of `products` is kept up */
-    double n;           /* rows */
+    double n;           /* rows, or the sum of their weights */
     double *left_sum;   /* left */
     double *right_sum;  /* right; of a Gram, the same array */
     double *products;   /* left x right: sum of l r^T */
@@ -21,11 +21,17 @@ enum incise_status inc_moments_create(const struct inc_ctx *ctx, size_t left, si
     __attribute__((warn_unused_result));
 void inc_moments_release(struct inc_moments *moments);
 
-/* Adds `n` rows; strides in floats. `right` is not looked at for a Gram. INCISE_ERROR_DATA for a number that is not
- * finite, in the words "layer '<name>'". */
-enum incise_status inc_moments_add(struct inc_moments *moments, struct inc_pool *pool, const char *name, size_t n,
-                                   const float *left, size_t left_stride, const float *right, size_t right_stride)
-    __attribute__((warn_unused_result));
+/* `n` rows of either side; strides in floats. `right` is not looked at for a Gram. */
+struct inc_row_pairs {
+    size_t n;
+    const float *left, *right;
+    size_t left_stride, right_stride;
+    const float *weights; /* n: how often each pair counts; NULL: once */
+};
+
+/* Adds pairs. INCISE_ERROR_DATA for a number that is not finite, in the words "layer '<name>'". */
+enum incise_status inc_moments_add(struct inc_moments *moments, struct inc_pool *pool, const char *name,
+                                   const struct inc_row_pairs *pairs) __attribute__((warn_unused_result));
 /* Adds the sums of `other`, of the same widths. */
 void inc_moments_merge(struct inc_moments *moments, const struct inc_moments *other);
 

@@ -131,22 +131,31 @@ struct group {
     double *covariance[PARTS];        /* Cov of the inputs */
 };
 
-static enum incise_status add_residual(struct group *group, struct member *member, enum part part, size_t n,
-                                       const float *inputs, size_t stride)
+static enum incise_status add_pairs(const struct group *group, const char *name, const struct inc_row_pairs *pairs,
+                                    struct inc_moments *moments)
+{
+    const struct inc_stream *stream = &group->sequence->edited_stream;
+    enum inc_domain domain = stream->program->plan.buffers[group->readers->rows.buffer].domain;
+    return inc_stream_add(stream, name, domain, pairs, moments);
+}
+
+/* `pairs`: the inputs on the right. */
+static enum incise_status add_residual(struct group *group, struct member *member, enum part part,
+                                       struct inc_row_pairs pairs)
 {
     struct inc_sequence *sequence = group->sequence;
-    struct inc_operand residual = sequence->edited->plan.steps[member->step].in[1];
-    size_t now_stride, was_stride, rows;
-    const float *now = inc_stream_rows(&sequence->edited_stream, residual, &now_stride, &rows);
-    const float *was = inc_stream_rows(&sequence->dense_stream, residual, &was_stride, &rows);
+    const struct inc_step *step = &sequence->edited->plan.steps[member->step];
+    size_t now_stride, was_stride, n;
+    const float *now = inc_stream_rows(&sequence->edited_stream, step->in[1], &now_stride, &n);
+    const float *was = inc_stream_rows(&sequence->dense_stream, step->in[1], &was_stride, &n);
     float *lost = inc_alloc_array(sequence->graph->ctx, n, member->out * sizeof *lost);
     if (lost == NULL) return inc_fail_memory(sequence->graph->ctx, n * member->out * sizeof *lost, "statistics");
     for (size_t t = 0; t < n; t++)
         for (size_t i = 0; i < member->out; i++)
             lost[t * member->out + i] = was[t * was_stride + i] - now[t * now_stride + i];
-    enum incise_status status = inc_moments_add(&member->lost[part], sequence->calibration->pool,
-                                                sequence->edited->plan.steps[member->step].name, n, lost, member->out,
-                                                inputs, stride);
+    pairs.left = lost;
+    pairs.left_stride = member->out;
+    enum incise_status status = add_pairs(group, step->name, &pairs, &member->lost[part]);
     inc_free(sequence->graph->ctx, lost);
     return status;
 }
@@ -155,24 +164,26 @@ static enum incise_status add_residual(struct group *group, struct member *membe
 static enum incise_status collect_batch(struct group *group, size_t batch)
 {
     struct inc_sequence *sequence = group->sequence;
-    struct inc_pool *pool = sequence->calibration->pool;
     const char *name = sequence->edited->plan.steps[group->readers->step].name;
     enum part part = sequence->calibration->batches[batch].held_out ? HELD_OUT : FITTED;
-    size_t stride, was_stride, n, at = group->readers->step;
+    size_t at = group->readers->step;
+    struct inc_row_pairs pairs = {0};
     INC_TRY(inc_stream_run(&sequence->edited_stream, batch, at));
-    const float *rows = inc_stream_rows(&sequence->edited_stream, group->readers->rows, &stride, &n);
-    INC_TRY(inc_moments_add(&group->inputs[part], pool, name, n, rows, stride, NULL, 0));
+    pairs.right = inc_stream_rows(&sequence->edited_stream, group->readers->rows, &pairs.right_stride, &pairs.n);
+    pairs.left = pairs.right;
+    pairs.left_stride = pairs.right_stride;
+    INC_TRY(add_pairs(group, name, &pairs, &group->inputs[part]));
     if (sequence->goal == INC_GOAL_OWN) return INCISE_OK;
     INC_TRY(inc_stream_run(&sequence->dense_stream, batch, at));
-    const float *was = inc_stream_rows(&sequence->dense_stream, group->readers->rows, &was_stride, &n);
-    INC_TRY(inc_moments_add(&group->cross[part], pool, name, n, was, was_stride, rows, stride));
+    pairs.left = inc_stream_rows(&sequence->dense_stream, group->readers->rows, &pairs.left_stride, &pairs.n);
+    INC_TRY(add_pairs(group, name, &pairs, &group->cross[part]));
     for (size_t i = 0; i < group->n_members; i++) {
         struct member *member = &group->members[i];
         if (!member->has_residual) continue;
         INC_TRY(inc_run_steps(sequence->edited_stream.run, at, member->step));
         INC_TRY(inc_run_steps(sequence->dense_stream.run, at, member->step));
         at = member->step;
-        INC_TRY(add_residual(group, member, part, n, rows, stride));
+        INC_TRY(add_residual(group, member, part, pairs));
     }
     return INCISE_OK;
 }

@@ -116,10 +116,10 @@ static enum incise_status collect_batch(struct inc_statistics *statistics, const
         INC_TRY(inc_run_steps(run, at, groups[i].step));
         at = groups[i].step;
         const float *rows = inc_stream_rows(stream, groups[i].rows, &stride, &n);
-        INC_TRY(inc_moments_add(&statistics->inputs[i].gram, stream->calibration->pool, plan->steps[at].name, n, rows,
-                                stride, NULL, 0));
-        bool tokens = plan->buffers[groups[i].rows.buffer].domain == INC_DOMAIN_TOKENS;
-        add_ranges(&statistics->inputs[i], n, tokens ? run->batch.position : NULL, rows, stride);
+        const struct inc_row_pairs pairs = {.n = n, .left = rows, .left_stride = stride};
+        enum inc_domain domain = plan->buffers[groups[i].rows.buffer].domain;
+        INC_TRY(inc_stream_add(stream, plan->steps[at].name, domain, &pairs, &statistics->inputs[i].gram));
+        add_ranges(&statistics->inputs[i], n, domain == INC_DOMAIN_TOKENS ? run->batch.position : NULL, rows, stride);
     }
     return INCISE_OK;
 }

@@ -87,6 +87,48 @@ enum incise_status inc_stream_visit(struct inc_stream *stream, size_t batch, con
     return INCISE_OK;
 }
 
+/* ---- moments --------------------------------------------------------------------------------------------------- */
+
+static void fill_means(const struct inc_batch *batch, size_t width, const float *rows, size_t stride, float *means)
+{
+    enum { COLUMNS = 16 }; /* a cache line of a row */
+    for (size_t s = 0; s < batch->n_sequences; s++)
+        for (size_t first = 0; first < width; first += COLUMNS) {
+            size_t n = inc_min_size(COLUMNS, width - first);
+            double sums[COLUMNS] = {0}, count = batch->start[s + 1] - batch->start[s];
+            for (size_t t = batch->start[s]; t < batch->start[s + 1]; t++)
+                for (size_t i = 0; i < n; i++) sums[i] += (double)rows[t * stride + first + i];
+            for (size_t i = 0; i < n; i++) means[s * width + first + i] = (float)(sums[i] / count);
+        }
+}
+
+static enum incise_status add_means(const struct inc_stream *stream, const char *name,
+                                    const struct inc_row_pairs *pairs, struct inc_moments *moments)
+{
+    const struct inc_ctx *ctx = stream->calibration->ctx;
+    const struct inc_batch *batch = &stream->run->batch;
+    size_t n = batch->n_sequences, floats = moments->left + moments->right + 1;
+    float *left = inc_alloc_array(ctx, n, floats * sizeof *left);
+    if (left == NULL) return inc_fail_memory(ctx, n * floats * sizeof *left, "statistics");
+    float *right = left + n * moments->left, *weights = right + n * moments->right;
+    for (size_t s = 0; s < n; s++) weights[s] = INC_MEAN_COUNTS;
+    fill_means(batch, moments->left, pairs->left, pairs->left_stride, left);
+    if (!moments->gram) fill_means(batch, moments->right, pairs->right, pairs->right_stride, right);
+    const struct inc_row_pairs means = {n, left, right, moments->left, moments->right, weights};
+    enum incise_status status = inc_moments_add(moments, stream->calibration->pool, name, &means);
+    inc_free(ctx, left);
+    return status;
+}
+
+enum incise_status inc_stream_add(const struct inc_stream *stream, const char *name, enum inc_domain domain,
+                                  const struct inc_row_pairs *pairs, struct inc_moments *moments)
+{
+    INC_TRY(inc_moments_add(moments, stream->calibration->pool, name, pairs));
+    return domain == INC_DOMAIN_TOKENS ? add_means(stream, name, pairs, moments) : INCISE_OK;
+}
+
+/* ---- kept rows ------------------------------------------------------------------------------------------------- */
+
 /* Cuts behind pooling keep no rows of tokens. */
 static bool is_token_cut(const struct inc_plan *plan, size_t cut)
 {

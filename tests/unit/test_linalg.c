@@ -145,11 +145,13 @@ static void covariances_are_centred(void **state)
     assert_int_equal(inc_moments_create(test_ctx(), LEFT, RIGHT, &cross), INCISE_OK);
     assert_int_equal(inc_moments_create(test_ctx(), LEFT, RIGHT, &other), INCISE_OK);
     assert_int_equal(inc_moments_create(test_ctx(), RIGHT, 0, &gram), INCISE_OK);
-    assert_int_equal(inc_moments_add(&cross, NULL, "x", 100, l, LEFT, r, RIGHT), INCISE_OK);
-    assert_int_equal(inc_moments_add(&other, NULL, "x", N - 100, l + 100 * LEFT, LEFT, r + 100 * RIGHT, RIGHT),
-                     INCISE_OK);
+    const struct inc_row_pairs all = {N, l, r, LEFT, RIGHT, NULL}, rows = {N, r, NULL, RIGHT, 0, NULL};
+    const struct inc_row_pairs first = {100, l, r, LEFT, RIGHT, NULL};
+    const struct inc_row_pairs rest = {N - 100, l + 100 * LEFT, r + 100 * RIGHT, LEFT, RIGHT, NULL};
+    assert_int_equal(inc_moments_add(&cross, NULL, "x", &first), INCISE_OK);
+    assert_int_equal(inc_moments_add(&other, NULL, "x", &rest), INCISE_OK);
     inc_moments_merge(&cross, &other);
-    assert_int_equal(inc_moments_add(&gram, NULL, "x", N, r, RIGHT, NULL, 0), INCISE_OK);
+    assert_int_equal(inc_moments_add(&gram, NULL, "x", &rows), INCISE_OK);
     inc_moments_covariance(&cross, got);
     inc_moments_covariance(&gram, own);
     for (size_t j = 0; j < RIGHT; j++)
@@ -168,11 +170,45 @@ static void covariances_are_centred(void **state)
         }
     l[5] = NAN;
     test_clear_error();
-    assert_int_equal(inc_moments_add(&cross, NULL, "here", N, l, LEFT, r, RIGHT), INCISE_ERROR_DATA);
+    assert_int_equal(inc_moments_add(&cross, NULL, "here", &all), INCISE_ERROR_DATA);
     assert_non_null(strstr(test_last_error(), "layer 'here': channel 5"));
     inc_moments_release(&cross);
     inc_moments_release(&other);
     inc_moments_release(&gram);
+    free(l), free(r);
+}
+
+/* A row that counts three times is a row that is there three times. */
+static void weights_stand_for_repeated_rows(void **state)
+{
+    (void)state;
+    enum { N = 40, LEFT = 3, RIGHT = 5 };
+    uint64_t seed = test_seed();
+    float *l = random_floats(&seed, 3 * N * LEFT), *r = random_floats(&seed, 3 * N * RIGHT), weights[N];
+    for (size_t t = 0; t < N; t++) weights[t] = (float)(t % 4);
+    for (int gram = 0; gram < 2; gram++) {
+        struct inc_moments weighted, repeated;
+        double a[RIGHT * RIGHT], b[RIGHT * RIGHT], count = 0;
+        size_t left = gram ? RIGHT : LEFT;
+        const float *rows = gram ? r : l;
+        assert_int_equal(inc_moments_create(test_ctx(), left, gram ? 0 : RIGHT, &weighted), INCISE_OK);
+        assert_int_equal(inc_moments_create(test_ctx(), left, gram ? 0 : RIGHT, &repeated), INCISE_OK);
+        const struct inc_row_pairs pairs = {N, rows, r, left, RIGHT, weights};
+        assert_int_equal(inc_moments_add(&weighted, NULL, "x", &pairs), INCISE_OK);
+        for (size_t t = 0; t < N; t++)
+            for (size_t k = 0; k < t % 4; k++, count++) {
+                const struct inc_row_pairs pair = {1, rows + t * left, r + t * RIGHT, left, RIGHT, NULL};
+                assert_int_equal(inc_moments_add(&repeated, NULL, "x", &pair), INCISE_OK);
+            }
+        assert_true(weighted.n == count && repeated.n == count);
+        inc_moments_covariance(&weighted, a);
+        inc_moments_covariance(&repeated, b);
+        for (size_t i = 0; i < left * RIGHT; i++) assert_true(fabs(a[i] - b[i]) < 3 * N * 0x1p-24);
+        for (size_t i = 0; i < left; i++)
+            assert_true(fabs(weighted.left_sum[i] - repeated.left_sum[i]) < 1e-12 * count);
+        inc_moments_release(&weighted);
+        inc_moments_release(&repeated);
+    }
     free(l), free(r);
 }
 
@@ -182,6 +218,7 @@ int main(void)
         cmocka_unit_test(products_are_sums),          cmocka_unit_test(a_lower_triangle_mirrors),
         cmocka_unit_test(factors_solve_and_invert),   cmocka_unit_test(an_indefinite_matrix_is_refused),
         cmocka_unit_test(covariances_are_centred),
+        cmocka_unit_test(weights_stand_for_repeated_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
