@@ -18,7 +18,7 @@ def prune(pattern, sparsity, rest):
 
 
 MAGNITUDE, DENSE, RESIDUAL = "--method magnitude", "--refit dense --calibrate P", "--refit residual --calibrate P"
-SHORT = " --tokens 8500"
+SHORT, ALL = " --tokens 8500", " --tokens 200000"  # the latter takes every text of P
 FFN = "--select intermediate|[0-9].output"
 INT4 = "quantize --weights int4 --activations float"
 STATIC = "quantize --activations static --round nearest"
@@ -82,6 +82,9 @@ MINILM = [
     Row("16x1-50-wanda-dense", prune("block:16x1", 0.5, f"--method wanda {DENSE}"), (.822, .683, .514, .045)),
     Row("16x1-70-wanda-dense", prune("block:16x1", 0.7, f"--method wanda {DENSE}"), (.702, .516, .377, .108)),
     on_top("32x4-50-obs-residual"),
+    *[Row(f"{shape}-50-global", prune(f"block:{shape}", 0.5, f"--allocate global {RESIDUAL}{ALL}"), floor=floor)
+      for shape, floor in (("32x32", .82), ("32x4", .84), ("32x1", .87))],
+    Row("32x32-50-channels", prune("block:32x32", 0.5, f"--allocate channels {RESIDUAL}{ALL}"), floor=.82),
 ]
 
 DOWN = "--select down_proj"
