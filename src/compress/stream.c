@@ -95,7 +95,7 @@ static void fill_means(const struct inc_batch *batch, size_t width, const float 
     for (size_t s = 0; s < batch->n_sequences; s++)
         for (size_t first = 0; first < width; first += COLUMNS) {
             size_t n = inc_min_size(COLUMNS, width - first);
-            double sums[COLUMNS] = {0}, count = batch->start[s + 1] - batch->start[s];
+            double sums[COLUMNS] = {0}, count = (double)inc_max_size(batch->start[s + 1] - batch->start[s], 1);
             for (size_t t = batch->start[s]; t < batch->start[s + 1]; t++)
                 for (size_t i = 0; i < n; i++) sums[i] += (double)rows[t * stride + first + i];
             for (size_t i = 0; i < n; i++) means[s * width + first + i] = (float)(sums[i] / count);
@@ -111,7 +111,7 @@ static enum incise_status add_means(const struct inc_stream *stream, const char 
     float *left = inc_alloc_array(ctx, n, floats * sizeof *left);
     if (left == NULL) return inc_fail_memory(ctx, n * floats * sizeof *left, "statistics");
     float *right = left + n * moments->left, *weights = right + n * moments->right;
-    for (size_t s = 0; s < n; s++) weights[s] = INC_MEAN_COUNTS;
+    for (size_t s = 0; s < n; s++) weights[s] = batch->start[s + 1] > batch->start[s] ? INC_MEAN_COUNTS : 0;
     fill_means(batch, moments->left, pairs->left, pairs->left_stride, left);
     if (!moments->gram) fill_means(batch, moments->right, pairs->right, pairs->right_stride, right);
     const struct inc_row_pairs means = {n, left, right, moments->left, moments->right, weights};
