@@ -198,7 +198,6 @@ static void set_peak_share(const struct benchmark *b, struct tool_rows *rows, co
                            double seconds)
 {
     double least = 0;
-    tool_set_null(rows, "peak_share");
     if (!b->options->peak) return;
     for (size_t i = 0; i < incise_model_ops(c->model); i++) {
         struct incise_work work;
@@ -278,7 +277,6 @@ static enum incise_status print(const struct benchmark *b, struct tool_rows *row
                                           "iterations", "fps_best", "tokens_per_s", "peak_rss_mb", "load_s"};
     enum tool_format format = (enum tool_format)b->global->format;
     for (size_t i = 0; i < sizeof details / sizeof details[0]; i++) tool_hide(rows, details[i]);
-    if (!b->options->peak) tool_hide(rows, "peak_share");
     if (b->texts.n == 0) {
         tool_hide(rows, "cosine_mean");
         tool_hide(rows, "cosine_p1");

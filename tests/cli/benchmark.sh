@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A row per model, batch and length with every documented key.
 keys="model device isa precision compute batch seq_len texts threads iterations fps fps_best latency_ms tokens_per_s
-    peak_rss_mb load_s speedup peak_share cosine_mean cosine_p1 neighbours_top10"
+    peak_rss_mb load_s speedup cosine_mean cosine_p1 neighbours_top10"
 incise convert $data/tiny/bert-hf -o base
 incise quantize base -o int8 >/dev/null
 head -n 12 $data/passages.txt >texts.txt
