@@ -193,22 +193,28 @@ static void find_ranges(const struct inc_reader_group *group, const struct inc_t
         }
 }
 
-/* `factors` of n channels; 1 for one that is always 0, or that no weight looks at. */
+/* log2 of max|x|^strength / max|w|^(1 - strength); NAN for a channel that is always 0, or that no weight looks at. */
+static double exponent_of(double strength, float weight, float row)
+{
+    if (!(weight > 0 && row > 0)) return NAN;
+    return strength * log2((double)row) - (1 - strength) * log2((double)weight);
+}
+
+/* `factors` of n channels; 1 for one without an exponent. */
 static void choose_factors(size_t n, double strength, const float *weights, const float *rows, float *factors)
 {
     double sum = 0;
     size_t live = 0;
     for (size_t c = 0; c < n; c++) {
-        if (!(weights[c] > 0 && rows[c] > 0)) continue;
-        sum += strength * log2((double)rows[c]) - (1 - strength) * log2((double)weights[c]);
+        double exponent = exponent_of(strength, weights[c], rows[c]);
+        if (isnan(exponent)) continue;
+        sum += exponent;
         live++;
     }
     for (size_t c = 0; c < n; c++) {
-        factors[c] = 1;
-        if (!(weights[c] > 0 && rows[c] > 0)) continue;
-        double exponent = strength * log2((double)rows[c]) - (1 - strength) * log2((double)weights[c]);
-        double shift = fmax(-MOST_SHIFT, fmin(MOST_SHIFT, round(exponent - sum / (double)live)));
-        factors[c] = (float)exp2(shift);
+        double exponent = exponent_of(strength, weights[c], rows[c]);
+        double shift = round(exponent - sum / (double)live);
+        factors[c] = isnan(exponent) ? 1 : (float)exp2(fmax(-MOST_SHIFT, fmin(MOST_SHIFT, shift)));
     }
 }
 

@@ -105,25 +105,6 @@ bool inc_statistics_fit(const struct inc_statistics *statistics, const struct in
 
 /* ---- the pass -------------------------------------------------------------------------------------------------- */
 
-static enum incise_status collect_batch(struct inc_statistics *statistics, const struct inc_reader_group *groups,
-                                        struct inc_stream *stream, size_t index)
-{
-    struct inc_run *run = stream->run;
-    const struct inc_plan *plan = &stream->program->plan;
-    size_t at = 0, stride, n;
-    INC_TRY(inc_stream_run(stream, index, 0));
-    for (size_t i = 0; i < statistics->n_inputs; i++) {
-        INC_TRY(inc_run_steps(run, at, groups[i].step));
-        at = groups[i].step;
-        const float *rows = inc_stream_rows(stream, groups[i].rows, &stride, &n);
-        const struct inc_row_pairs pairs = {.n = n, .left = rows, .left_stride = stride};
-        enum inc_domain domain = plan->buffers[groups[i].rows.buffer].domain;
-        INC_TRY(inc_stream_add(stream, plan->steps[at].name, domain, &pairs, &statistics->inputs[i].gram));
-        add_ranges(&statistics->inputs[i], n, domain == INC_DOMAIN_TOKENS ? run->batch.position : NULL, rows, stride);
-    }
-    return INCISE_OK;
-}
-
 /* The groups of a program, and what is known of them when its pass begins. */
 struct pass {
     struct inc_stream stream;
@@ -132,6 +113,19 @@ struct pass {
     size_t n_groups;
     struct inc_statistics *statistics;
 };
+
+static enum incise_status add_group(void *user, size_t group, const float *rows, size_t n, size_t stride)
+{
+    const struct pass *pass = user;
+    const struct inc_stream *stream = &pass->stream;
+    const struct inc_plan *plan = &stream->program->plan;
+    struct inc_input_statistics *input = &pass->statistics->inputs[group];
+    const struct inc_row_pairs pairs = {.n = n, .left = rows, .left_stride = stride};
+    enum inc_domain domain = plan->buffers[pass->groups[group].rows.buffer].domain;
+    INC_TRY(inc_stream_add(stream, plan->steps[pass->groups[group].step].name, domain, &pairs, &input->gram));
+    add_ranges(input, n, domain == INC_DOMAIN_TOKENS ? stream->run->batch.position : NULL, rows, stride);
+    return INCISE_OK;
+}
 
 /* A file takes as much again while it is written. */
 static enum incise_status check_memory(const struct inc_ctx *ctx, const struct pass *pass, bool kept)
@@ -186,7 +180,7 @@ static enum incise_status collect(struct pass *pass, const struct inc_statistics
     if (statistics->n_done > 0 && statistics->n_done == statistics->n_batches) return INCISE_OK;
     inc_linalg_begin(statistics->ctx);
     for (double last = inc_seconds(); statistics->n_done < statistics->n_batches;) {
-        INC_TRY(collect_batch(statistics, pass->groups, &pass->stream, statistics->n_done));
+        INC_TRY(inc_stream_visit(&pass->stream, statistics->n_done, pass->groups, pass->n_groups, add_group, pass));
         statistics->n_done++;
         if (progress != NULL) progress(progress_user, statistics->n_done, statistics->n_batches, "statistics");
         if (place == NULL || inc_seconds() - last < place->interval) continue;
