@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Packed weights away from the memory they were packed into, in two parts. Tables say where values are and what they
  * belong to: they are read and checked before anything is done with them. Values are multiplied and never looked at
- * otherwise, so that they may stay where another process can change them: whatever they are, no address depends on them.
+ * otherwise, so that they may stay where another process can change them: no address depends on them.
  */
 #ifndef INC_BASE_PACKED_H
 #define INC_BASE_PACKED_H

@@ -140,7 +140,8 @@ static bool check_slots(struct inc_pieces *pieces)
     return sound && pieces->count <= n_slots / 2;
 }
 
-enum incise_status inc_pieces_restore(struct inc_pieces *pieces, const struct inc_ctx *ctx, struct inc_blob_reader *blob)
+enum incise_status inc_pieces_restore(struct inc_pieces *pieces, const struct inc_ctx *ctx,
+                                      struct inc_blob_reader *blob)
 {
     struct pieces_head head;
     memset(pieces, 0, sizeof *pieces);

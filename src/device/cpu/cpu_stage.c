@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A stage of row-wise steps: with many rows, a worker takes a slab of them through all steps, so that what one step
  * writes is in the cache when the next reads it, and the stage's weights are shared by the slabs of all workers; what
- * only the stage itself reads is written to the same rows again and again, and never leaves the cache. With few, Linears
- * are split by outputs too, and the steps between them run one parallel loop. */
+ * only the stage itself reads is written to the same rows again and again, and never leaves the cache. With few,
+ * Linears are split by outputs too, and the steps between them run one parallel loop. */
 #include "base/size.h"
 #include "device/cpu/cpu_device.h"
 

@@ -18,11 +18,12 @@ enum incise_status inc_ir_find(const struct inc_ctx *ctx, const char *path, char
  * On success the caller owns *graph and frees it with inc_graph_destroy. */
 enum incise_status inc_ir_read(const struct inc_ctx *ctx, const char *path, struct inc_graph **graph)
     __attribute__((warn_unused_result));
-/* The same, but matrices of the .bin that can be weights are mapped, not read: fit for a model that is known, whose .bin
- * nobody changes meanwhile. */
+/* The same, but matrices of the .bin that can be weights are mapped, not read: fit for a model that is known, whose
+ * .bin nobody changes meanwhile. */
 enum incise_status inc_ir_read_mapped(const struct inc_ctx *ctx, const char *path, struct inc_graph **graph)
     __attribute__((warn_unused_result));
-/* inc_ir_read from memory, which is borrowed for the call. `name` stands for the file in messages; `bin` may be NULL. */
+/* inc_ir_read from memory, which is borrowed for the call. `name` stands for the file in messages; `bin` may be
+ * NULL. */
 enum incise_status inc_ir_read_memory(const struct inc_ctx *ctx, const char *name, const void *xml, size_t xml_size,
                                       const void *bin, size_t bin_size, struct inc_graph **graph)
     __attribute__((warn_unused_result));
