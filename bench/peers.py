@@ -94,7 +94,7 @@ OV_INT8 = [openvino("ov-int8-weights"), openvino("ov-int8"),
 WORKS = [
     Work("FP32 dense", "minilm", DENSE, [incise("fp32")],
          [openvino("fp32"), onnxruntime("fp32.onnx"), deepsparse("fp32.onnx")]),
-    Work("INT8 dense", "minilm", DENSE, both_attentions("int8"),
+    Work("INT8 dense", "minilm", DENSE, both_attentions("int8") + [incise("int7")],
          OV_INT8 + [onnxruntime("dynamic.onnx"), deepsparse("attention.onnx"), deepsparse("mixed.onnx")]),
     Work("70 % 32x32, FP32", "minilm", [(32, 128)], [incise("block70-32x32"), incise("block70-32x4")],
          [openvino("block70-32x32"), deepsparse("block70.onnx")]),
@@ -102,7 +102,7 @@ WORKS = [
          [deepsparse("block70-static.onnx"), deepsparse("block70-attention.onnx")]),
     Work("INT8", "minilm", [NATURAL], both_attentions("int8"), OV_INT8),
     Work("FP32 dense", "embeddinggemma", DENSE, [incise("fp32")], [openvino("fp32")]),
-    Work("INT8 dense", "embeddinggemma", DENSE + SHORT, both_attentions("int8"), OV_INT8),
+    Work("INT8 dense", "embeddinggemma", DENSE + SHORT, both_attentions("int8") + [incise("int7")], OV_INT8),
     Work("70 % of all linears, FP32", "embeddinggemma", [(1, 128), (32, 128)],
          [incise("block70-32x32"), incise("block70-32x4")], [openvino("fp32")]),
     Work("70 % of all linears, INT8", "embeddinggemma", [(1, 128), (32, 128)],
@@ -143,8 +143,9 @@ class Maker:
             tool("convert", self.source)
         elif name == "fp32.onnx":
             subprocess.run([self.pythons["export"], HERE / "export_onnx.py", self.source, out], check=True)
-        elif name.endswith("int8") and not name.startswith("ov"):
-            tool("quantize", self.path(name.removesuffix("-int8") if "-" in name else "fp32"), "--weights", "int8")
+        elif name.endswith(("int8", "int7")) and not name.startswith("ov"):
+            base, _, kind = name.rpartition("-")
+            tool("quantize", self.path(base or "fp32"), "--weights", kind)
         elif name.startswith("block70-32"):
             tool("prune", self.path("fp32"), "--pattern", "block:" + name.split("-")[1], "--method", "magnitude",
                  "--sparsity", "0.7")
