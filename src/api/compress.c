@@ -212,7 +212,7 @@ enum incise_status incise_statistics_join(struct incise_engine *engine, const ch
 
 int incise_is_statistics(const char *path)
 {
-    return inc_kept_is(path, INC_STATISTICS_KIND);
+    return inc_sealed_is(path, &inc_statistics_kind);
 }
 
 /* ---- convert --------------------------------------------------------------------------------------------------- */

@@ -82,32 +82,32 @@ static void prefer_huge_pages(unsigned char *data, size_t size)
     if (start < end) madvise((void *)start, (end - start) & ~(HUGE_PAGE - 1), MADV_HUGEPAGE);
 }
 
-/* Reads and closes `reader`. */
-static enum incise_status read_whole(struct inc_reader *reader, size_t max_bytes, struct inc_file *file)
+enum incise_status inc_reader_load(const struct inc_reader *reader, uint64_t offset, size_t n, struct inc_file *file)
 {
     const struct inc_ctx *ctx = reader->ctx;
-    enum incise_status status = INCISE_OK;
-    unsigned char *data = NULL;
-    size_t size = (size_t)reader->size;
-    if (reader->size > max_bytes || reader->size >= SIZE_MAX) {
-        status = inc_fail(ctx, INCISE_ERROR_DATA, "%s: %llu bytes, more than the %zu that are read here",
-                          reader->label, (unsigned long long)reader->size, max_bytes);
-    } else {
-        data = inc_alloc(ctx, size + 1);
-        if (data == NULL) status = inc_fail_memory(ctx, size + 1, reader->label);
-    }
-    if (status == INCISE_OK) {
-        prefer_huge_pages(data, size);
-        status = inc_reader_read(reader, 0, size, data);
-    }
-    inc_reader_close(reader);
+    unsigned char *data = n < SIZE_MAX ? inc_alloc(ctx, n + 1) : NULL;
+    if (data == NULL) return inc_fail_memory(ctx, n, reader->label);
+    prefer_huge_pages(data, n);
+    enum incise_status status = inc_reader_read(reader, offset, n, data);
     if (status != INCISE_OK) {
         inc_free(ctx, data);
         return status;
     }
-    data[size] = 0;
-    *file = (struct inc_file){.data = data, .size = size};
+    data[n] = 0;
+    *file = (struct inc_file){.data = data, .size = n};
     return INCISE_OK;
+}
+
+/* Reads and closes `reader`. */
+static enum incise_status read_whole(struct inc_reader *reader, size_t max_bytes, struct inc_file *file)
+{
+    enum incise_status status =
+        reader->size > max_bytes
+            ? inc_fail(reader->ctx, INCISE_ERROR_DATA, "%s: %llu bytes, more than the %zu that are read here",
+                       reader->label, (unsigned long long)reader->size, max_bytes)
+            : inc_reader_load(reader, 0, (size_t)reader->size, file);
+    inc_reader_close(reader);
+    return status;
 }
 
 enum incise_status inc_file_read(const struct inc_ctx *ctx, const char *path, size_t max_bytes, struct inc_file *file)

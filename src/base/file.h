@@ -43,6 +43,9 @@ void inc_reader_open_memory(const struct inc_ctx *ctx, const char *label, const 
 /* `n` bytes from `offset` on; INCISE_ERROR_IO if the file has become shorter than that. */
 enum incise_status inc_reader_read(const struct inc_reader *reader, uint64_t offset, size_t n, void *out)
     __attribute__((warn_unused_result));
+/* The same into new memory, and a NUL behind it. */
+enum incise_status inc_reader_load(const struct inc_reader *reader, uint64_t offset, size_t n, struct inc_file *file)
+    __attribute__((warn_unused_result));
 /* All of it, mapped; for readers of files. */
 enum incise_status inc_reader_map(const struct inc_reader *reader, struct inc_file *file)
     __attribute__((warn_unused_result));

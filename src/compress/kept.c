@@ -4,18 +4,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <xxhash.h>
-
-#define VERSION 2
-
-struct header {
-    char magic[8], kind[16];
-    uint64_t version;
-    uint64_t hash; /* of all behind the header */
-    uint64_t zero[3];
-};
-
-_Static_assert(sizeof(struct header) == INC_ALIGN, "tables behind the header are aligned");
 
 /* ---- origin ---------------------------------------------------------------------------------------------------- */
 
@@ -62,41 +50,16 @@ enum incise_status inc_kept_match(const struct inc_ctx *ctx, const char *path, c
 
 /* ---- files ----------------------------------------------------------------------------------------------------- */
 
-static struct header header_of(const char *kind)
+void inc_kept_begin(struct inc_buffer *bytes, const struct inc_sealed_kind *kind, const struct inc_origin *origin)
 {
-    struct header header = {.magic = "incise\n", .version = VERSION};
-    snprintf(header.kind, sizeof header.kind, "%s", kind);
-    return header;
-}
-
-void inc_kept_begin(struct inc_buffer *bytes, const char *kind, const struct inc_origin *origin)
-{
-    struct header header = header_of(kind);
-    inc_buffer_append(bytes, &header, sizeof header);
+    inc_sealed_begin(bytes, kind);
     inc_blob_put(bytes, origin->facts, origin->n * sizeof *origin->facts);
-}
-
-static uint64_t hash_of(const void *bytes, size_t n)
-{
-    return XXH3_64bits((const char *)bytes + sizeof(struct header), n - sizeof(struct header));
 }
 
 enum incise_status inc_kept_write(struct inc_buffer *bytes, const char *path)
 {
-    INC_TRY(inc_buffer_check(bytes));
-    uint64_t hash = hash_of(bytes->data, bytes->length);
-    memcpy(bytes->data + offsetof(struct header, hash), &hash, sizeof hash);
+    INC_TRY(inc_sealed_finish(bytes, 0));
     return inc_file_replace(bytes->ctx, path, bytes->data, bytes->length);
-}
-
-bool inc_kept_is(const char *path, const char *kind)
-{
-    struct header header, wanted = header_of(kind);
-    FILE *file = fopen(path, "rb");
-    bool is = file != NULL && fread(&header, sizeof header, 1, file) == 1 &&
-              memcmp(&header, &wanted, offsetof(struct header, version)) == 0;
-    if (file != NULL) fclose(file);
-    return is;
 }
 
 static bool take_origin(struct inc_blob_reader *tables, struct inc_origin *origin)
@@ -113,24 +76,20 @@ static bool take_origin(struct inc_blob_reader *tables, struct inc_origin *origi
     return true;
 }
 
-enum incise_status inc_kept_read(const struct inc_ctx *ctx, const char *path, const char *kind, struct inc_kept *kept)
+enum incise_status inc_kept_read(const struct inc_ctx *ctx, const char *path, const struct inc_sealed_kind *kind,
+                                 struct inc_kept *kept)
 {
-    struct header header, wanted = header_of(kind);
-    *kept = (struct inc_kept){0};
-    INC_TRY(inc_file_read(ctx, path, ctx->max_memory > 0 ? ctx->max_memory : SIZE_MAX, &kept->file));
-    size_t size = kept->file.size;
-    if (size >= sizeof header) memcpy(&header, kept->file.data, sizeof header);
-    if (size < sizeof header || memcmp(&header, &wanted, offsetof(struct header, version)) != 0)
-        return inc_fail(ctx, INCISE_ERROR_DATA, "%s: is no file of %s", path, kind);
-    if (header.version != VERSION)
-        return inc_fail(ctx, INCISE_ERROR_DATA, "%s: was written by another version of incise; make it anew", path);
-    wanted.hash = hash_of(kept->file.data, size);
-    kept->tables = (struct inc_blob_reader){kept->file.data + sizeof header, kept->file.data + size};
-    if (memcmp(&header, &wanted, sizeof header) == 0 && take_origin(&kept->tables, &kept->origin)) return INCISE_OK;
-    return inc_fail(ctx, INCISE_ERROR_DATA, "%s: is damaged", path);
+    struct inc_reader reader;
+    *kept = (struct inc_kept){.origin = {.n = 0}};
+    INC_TRY(inc_reader_open(ctx, path, &reader));
+    enum incise_status status = inc_sealed_read(&reader, kind, &kept->sealed);
+    inc_reader_close(&reader);
+    if (status == INCISE_OK && !take_origin(&kept->sealed.tables, &kept->origin))
+        status = inc_sealed_fail(ctx, path, kind, "is damaged");
+    return status;
 }
 
 void inc_kept_release(const struct inc_ctx *ctx, struct inc_kept *kept)
 {
-    inc_file_release(ctx, &kept->file);
+    inc_sealed_release(ctx, &kept->sealed);
 }

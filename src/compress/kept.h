@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files that keep what was worked out from calibration texts, and say what it was worked out from: a header with the
- * hash of the rest, the facts of their origin, then tables (base/blob.h). They may come from anyone. */
+/* Sealed files (base/sealed.h) that keep what was worked out from calibration texts, and say what it was worked out from:
+ * the facts of their origin are the first table. They may come from anyone. */
 #ifndef INC_COMPRESS_KEPT_H
 #define INC_COMPRESS_KEPT_H
 
-#include "base/blob.h"
-#include "base/file.h"
+#include "base/sealed.h"
 #include "compress/calibration.h"
 #include "graph/graph.h"
 
@@ -27,24 +26,20 @@ enum incise_status inc_origin_of(const struct inc_graph *graph, const struct inc
 void inc_origin_add(struct inc_origin *origin, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Begins a file of `kind` ("traces"; at most 15 characters): tables follow with inc_blob_put. */
-void inc_kept_begin(struct inc_buffer *bytes, const char *kind, const struct inc_origin *origin);
+/* Begins a file: tables follow with inc_blob_put. */
+void inc_kept_begin(struct inc_buffer *bytes, const struct inc_sealed_kind *kind, const struct inc_origin *origin);
 /* Seals it and writes it to `path`, in place of what is there. */
 enum incise_status inc_kept_write(struct inc_buffer *bytes, const char *path) __attribute__((warn_unused_result));
 
 struct inc_kept {
-    struct inc_file file;
+    struct inc_sealed sealed; /* its `tables`: those behind the origin */
     struct inc_origin origin;
-    struct inc_blob_reader tables; /* behind the origin; they lie in the file */
 };
 
-/* INCISE_ERROR_DATA for anything but an undamaged file of `kind` as this version writes it. Release in any case. */
-enum incise_status inc_kept_read(const struct inc_ctx *ctx, const char *path, const char *kind, struct inc_kept *kept)
-    __attribute__((warn_unused_result));
+/* As inc_sealed_read; release in any case. */
+enum incise_status inc_kept_read(const struct inc_ctx *ctx, const char *path, const struct inc_sealed_kind *kind,
+                                 struct inc_kept *kept) __attribute__((warn_unused_result));
 void inc_kept_release(const struct inc_ctx *ctx, struct inc_kept *kept);
-
-/* Whether a file begins as one of `kind` does. */
-bool inc_kept_is(const char *path, const char *kind);
 
 /* INCISE_ERROR_DATA, naming the first fact in which the file's origin is not `wanted`. */
 enum incise_status inc_kept_match(const struct inc_ctx *ctx, const char *path, const struct inc_origin *origin,

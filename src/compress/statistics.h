@@ -61,7 +61,7 @@ bool inc_statistics_fit(const struct inc_statistics *statistics, const struct in
 
 /* ---- files (statistics_file.c) --------------------------------------------------------------------------------- */
 
-#define INC_STATISTICS_KIND "statistics"
+extern const struct inc_sealed_kind inc_statistics_kind;
 
 /* The origin of the statistics of one shard (shards <= 1: of all texts). */
 enum incise_status inc_statistics_origin(const struct inc_graph *graph, const struct inc_calibration *calibration,

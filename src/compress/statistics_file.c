@@ -10,6 +10,8 @@
 
 enum { MAX_SHARDS = 1000000, MAX_WIDTH = 1 << 20, PIECES = 7 };
 
+const struct inc_sealed_kind inc_statistics_kind = {"statistics", 3, "is no file of statistics", "make it anew"};
+
 struct counts {
     uint64_t n_done, n_batches, n_inputs;
 };
@@ -113,7 +115,7 @@ enum incise_status inc_statistics_save(const struct inc_statistics *statistics, 
     struct inc_buffer bytes;
     enum incise_status status = INCISE_OK;
     inc_buffer_init(&bytes, statistics->ctx);
-    inc_kept_begin(&bytes, INC_STATISTICS_KIND, origin);
+    inc_kept_begin(&bytes, &inc_statistics_kind, origin);
     inc_blob_put(&bytes, &counts, sizeof counts);
     for (size_t i = 0; i < statistics->n_inputs && status == INCISE_OK; i++)
         status = put_input(&bytes, &statistics->inputs[i]);
@@ -142,9 +144,9 @@ enum incise_status inc_statistics_load(const struct inc_ctx *ctx, const char *pa
 {
     struct inc_kept kept;
     *statistics = NULL;
-    enum incise_status status = inc_kept_read(ctx, path, INC_STATISTICS_KIND, &kept);
+    enum incise_status status = inc_kept_read(ctx, path, &inc_statistics_kind, &kept);
     if (status == INCISE_OK) status = inc_kept_match(ctx, path, &kept.origin, origin);
-    if (status == INCISE_OK) status = fill(ctx, path, &kept.tables, statistics);
+    if (status == INCISE_OK) status = fill(ctx, path, &kept.sealed.tables, statistics);
     inc_kept_release(ctx, &kept);
     if (status == INCISE_OK) return INCISE_OK;
     inc_statistics_destroy(*statistics);
@@ -211,7 +213,7 @@ static enum incise_status place_parts(struct join *join, const char *const *part
     enum incise_status status = INCISE_OK;
     for (size_t i = 0; i < n && status == INCISE_OK; i++) {
         struct inc_kept kept;
-        status = inc_kept_read(join->ctx, parts[i], INC_STATISTICS_KIND, &kept);
+        status = inc_kept_read(join->ctx, parts[i], &inc_statistics_kind, &kept);
         if (status == INCISE_OK) status = place_part(join, parts[i], &kept.origin);
         inc_kept_release(join->ctx, &kept);
     }

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define KIND "traces"
+const struct inc_sealed_kind inc_traces_kind = {"traces", 3, "is no file of traces", "make it anew"};
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
 
@@ -71,7 +71,7 @@ enum incise_status inc_traces_save(const struct inc_traces *traces, const struct
                                     : inc_fail_memory(traces->ctx, most * sizeof *losses, "a removal order");
     inc_buffer_init(&bytes, traces->ctx);
     if (status == INCISE_OK) {
-        inc_kept_begin(&bytes, KIND, origin);
+        inc_kept_begin(&bytes, &inc_traces_kind, origin);
         for (size_t i = 0; i < traces->n; i++)
             put_trace(&bytes, targets->items[i].reader->name, &traces->items[i], losses, blocks);
         status = inc_kept_write(&bytes, path);
@@ -93,17 +93,17 @@ static bool fill_trace(const double *losses, const uint32_t *blocks, struct inc_
     return true;
 }
 
-static enum incise_status load_trace(struct inc_kept *kept, const char *path, const char *layer,
+static enum incise_status load_trace(struct inc_blob_reader *tables, const char *path, const char *layer,
                                      struct inc_trace *trace, const struct inc_ctx *ctx, bool *seen)
 {
     size_t length = SIZE_MAX, n_losses = trace->n * sizeof(double), n_blocks = trace->n * sizeof(uint32_t);
-    const char *name = inc_blob_take(&kept->tables, &length);
+    const char *name = inc_blob_take(tables, &length);
     if (name != NULL && (length != strlen(layer) || memcmp(name, layer, length) != 0))
         return inc_fail(ctx, INCISE_ERROR_DATA,
                         "%s: belongs to another run: a layer is '%.*s' there and '%s' here (--select, --ignore)", path,
                         (int)inc_min_size(length, 200), name, layer);
-    const double *losses = inc_blob_take(&kept->tables, &n_losses);
-    const uint32_t *blocks = losses != NULL ? inc_blob_take(&kept->tables, &n_blocks) : NULL;
+    const double *losses = inc_blob_take(tables, &n_losses);
+    const uint32_t *blocks = losses != NULL ? inc_blob_take(tables, &n_blocks) : NULL;
     if (name != NULL && blocks != NULL && fill_trace(losses, blocks, trace, seen)) return INCISE_OK;
     return inc_fail(ctx, INCISE_ERROR_DATA, "%s: the removal order of layer '%s' is damaged", path, layer);
 }
@@ -115,10 +115,10 @@ enum incise_status inc_traces_load(struct inc_traces *traces, const struct inc_t
     const struct inc_ctx *ctx = traces->ctx;
     bool *seen = inc_alloc_array(ctx, longest(traces), sizeof *seen);
     if (seen == NULL) return inc_fail_memory(ctx, longest(traces), "a removal order");
-    enum incise_status status = inc_kept_read(ctx, path, KIND, &kept);
+    enum incise_status status = inc_kept_read(ctx, path, &inc_traces_kind, &kept);
     if (status == INCISE_OK) status = inc_kept_match(ctx, path, &kept.origin, origin);
     for (size_t i = 0; i < traces->n && status == INCISE_OK; i++)
-        status = load_trace(&kept, path, targets->items[i].reader->name, &traces->items[i], ctx, seen);
+        status = load_trace(&kept.sealed.tables, path, targets->items[i].reader->name, &traces->items[i], ctx, seen);
     if (status == INCISE_OK)
         inc_log(ctx, INCISE_LOG_INFO, "%s: the removal orders of %zu layers are taken from it", path, traces->n);
     inc_kept_release(ctx, &kept);

@@ -27,6 +27,8 @@ enum incise_status inc_traces_create(const struct inc_targets *targets, size_t h
                                      struct inc_traces *traces) __attribute__((warn_unused_result));
 void inc_traces_release(struct inc_traces *traces);
 
+extern const struct inc_sealed_kind inc_traces_kind;
+
 enum incise_status inc_traces_save(const struct inc_traces *traces, const struct inc_targets *targets,
                                    const struct inc_origin *origin, const char *path)
     __attribute__((warn_unused_result));

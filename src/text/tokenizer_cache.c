@@ -8,40 +8,18 @@
 #include <sys/stat.h>
 #include <xxhash.h>
 
-#include "base/blob.h"
 #include "text/tokenizer_loader.h"
 
-#define VERSION   2
 #define MAX_CACHE ((size_t)1 << 30)
 
-struct cache_header {
-    char magic[8];
-    uint64_t version;
-    struct inc_cache_key key;
-    uint64_t hash;    /* of all behind the header */
-    uint64_t zero[3];
-};
-
-static const char magic[8] = "inctok\n";
-
-_Static_assert(sizeof(struct cache_header) == INC_ALIGN, "tables behind the header are aligned");
+static const struct inc_sealed_kind cache_kind = {"tokenizer", 3, "is no cache of a tokenizer", "it is made anew"};
 
 /* ---- bytes ------------------------------------------------------------------------------------------------------- */
-
-void inc_cache_seal(unsigned char *bytes, size_t n)
-{
-    struct cache_header header;
-    if (n < sizeof header) return;
-    memcpy(&header, bytes, sizeof header);
-    header.hash = XXH3_64bits(bytes + sizeof header, n - sizeof header);
-    memcpy(bytes, &header, sizeof header);
-}
 
 enum incise_status inc_cache_write(const struct inc_ctx *ctx, const char *label, const void *json, size_t length,
                                    const struct inc_cache_key *key, struct inc_buffer *cache,
                                    struct inc_tokenizer **tokenizer)
 {
-    struct cache_header header = {.version = VERSION, .key = *key};
     struct inc_model_source source = {0};
     struct inc_buffer rest;
     *tokenizer = NULL;
@@ -49,57 +27,47 @@ enum incise_status inc_cache_write(const struct inc_ctx *ctx, const char *label,
     enum incise_status status = inc_tokenizer_split(ctx, label, json, length, &source, &rest);
     if (status == INCISE_OK) status = inc_tokenizer_assemble(ctx, label, &rest, &source, tokenizer);
     if (status == INCISE_OK) {
-        memcpy(header.magic, magic, sizeof magic);
-        inc_buffer_append(cache, &header, sizeof header);
+        inc_sealed_begin(cache, &cache_kind);
+        inc_blob_put(cache, key, sizeof *key);
         inc_blob_put(cache, rest.data, rest.length);
         (*tokenizer)->model_type->save((*tokenizer)->model, cache);
         inc_added_save(*tokenizer, cache);
-        if (!cache->failed) inc_cache_seal((unsigned char *)cache->data, cache->length);
+        status = inc_sealed_finish(cache, 0);
     }
     inc_buffer_fini(&rest);
     return status;
 }
 
-static bool fits(const struct inc_file *file, const struct inc_cache_key *key)
-{
-    struct cache_header header;
-    if (file->size < sizeof header) return false;
-    memcpy(&header, file->data, sizeof header);
-    return memcmp(header.magic, magic, sizeof magic) == 0 && header.version == VERSION &&
-           memcmp(&header.key, key, sizeof *key) == 0 &&
-           header.hash == XXH3_64bits(file->data + sizeof header, file->size - sizeof header);
-}
-
 /* The tokenizer lives with a context of its own, which is silent while it is made. */
-enum incise_status inc_cache_read(const struct inc_ctx *ctx, const char *label, struct inc_file *file,
+enum incise_status inc_cache_read(const struct inc_ctx *ctx, const char *label, const struct inc_reader *reader,
                                   const struct inc_cache_key *key, struct inc_tokenizer **tokenizer)
 {
-    struct inc_blob_reader blob = {file->data + sizeof(struct cache_header), file->data + file->size};
-    struct inc_model_source source = {.blob = &blob};
-    struct inc_buffer rest = {0};
-    struct inc_ctx *own = NULL;
-    enum incise_status status = fits(file, key) ? INCISE_OK : INCISE_ERROR_DATA;
+    struct inc_sealed sealed;
+    struct inc_cache_key there;
+    struct inc_model_source source = {.blob = &sealed.tables};
+    struct inc_buffer rest = {.length = SIZE_MAX};
+    struct inc_reader silent = *reader;
+    struct inc_ctx *own = inc_alloc(ctx, sizeof *own);
     *tokenizer = NULL;
+    if (own == NULL) return INCISE_ERROR_MEMORY;
+    *own = *ctx;
+    own->log = NULL;
+    silent.ctx = own;
+    enum incise_status status = inc_sealed_read(&silent, &cache_kind, &sealed);
     if (status == INCISE_OK) {
-        rest.length = SIZE_MAX;
-        rest.data = (char *)(uintptr_t)inc_blob_take(&blob, &rest.length);
-        own = rest.data != NULL ? inc_alloc(ctx, sizeof *own) : NULL;
-        status = rest.data == NULL ? INCISE_ERROR_DATA : own == NULL ? INCISE_ERROR_MEMORY : INCISE_OK;
+        bool fits = inc_blob_read(&sealed.tables, &there, sizeof there) && memcmp(&there, key, sizeof there) == 0;
+        if (fits) rest.data = (char *)(uintptr_t)inc_blob_take(&sealed.tables, &rest.length);
+        if (rest.data == NULL) status = INCISE_ERROR_DATA;
     }
-    if (status == INCISE_OK) {
-        *own = *ctx;
-        own->log = NULL;
-        status = inc_tokenizer_assemble(own, label, &rest, &source, tokenizer);
-        own->log = ctx->log;
-    }
+    if (status == INCISE_OK) status = inc_tokenizer_assemble(own, label, &rest, &source, tokenizer);
+    own->log = ctx->log;
     if (status == INCISE_OK) {
         (*tokenizer)->own = own;
-        (*tokenizer)->cache = *file;
+        (*tokenizer)->cache = sealed.file;
     } else {
+        inc_sealed_release(ctx, &sealed);
         inc_free(ctx, own);
-        inc_file_release(ctx, file);
     }
-    *file = (struct inc_file){0};
     return status;
 }
 
@@ -116,8 +84,7 @@ static bool find_names(const struct inc_ctx *ctx, const char *path, char **name,
         free(whole);
         return false;
     }
-    int64_t facts[] = {VERSION,
-                       (int64_t)about.st_size,
+    int64_t facts[] = {(int64_t)about.st_size,
                        (int64_t)about.st_mtim.tv_sec,
                        about.st_mtim.tv_nsec,
                        (int64_t)about.st_ctim.tv_sec,
@@ -148,10 +115,11 @@ static bool load(const struct inc_ctx *ctx, const char *path, const char *name, 
                  struct inc_tokenizer **tokenizer)
 {
     struct inc_ctx silent = *ctx;
-    struct inc_file file = {0};
+    struct inc_reader reader;
     silent.log = NULL;
-    if (inc_file_read(&silent, name, MAX_CACHE, &file) != INCISE_OK) return false;
-    bool loaded = inc_cache_read(ctx, path, &file, key, tokenizer) == INCISE_OK;
+    if (inc_reader_open(&silent, name, &reader) != INCISE_OK) return false;
+    bool loaded = reader.size <= MAX_CACHE && inc_cache_read(ctx, path, &reader, key, tokenizer) == INCISE_OK;
+    inc_reader_close(&reader);
     inc_log(ctx, INCISE_LOG_DEBUG, "%s: %s", name, loaded ? "loaded" : "does not fit or is damaged; it is made anew");
     return loaded;
 }

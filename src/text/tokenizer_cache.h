@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tokenizers as files that are ready to use: the tokenizer.json without its bulk, and the tables made of that. The
- * file is read into memory, not mapped: another process could change it after it was checked. */
+/* Tokenizers as sealed files that are ready to use: the tokenizer.json without its bulk, and the tables made of that.
+ */
 #ifndef INC_TEXT_TOKENIZER_CACHE_H
 #define INC_TEXT_TOKENIZER_CACHE_H
 
-#include "base/buffer.h"
-#include "base/file.h"
+#include "base/sealed.h"
 #include "text/tokenizer.h"
 
 /* What a cache file is made from. */
 struct inc_cache_key {
-    uint64_t words[2]; /* hash of path, size, times and number of the file, and of the cache's version */
+    uint64_t words[2]; /* hash of path, size, times and number of the file */
 };
 
 /* Loads tokenizer.json `path` from ctx->cache_dir, or reads it and leaves it there for the next time. A cache that does
@@ -18,16 +17,13 @@ struct inc_cache_key {
 enum incise_status inc_tokenizer_load_cached(const struct inc_ctx *ctx, const char *path, size_t max_bytes,
                                              struct inc_tokenizer **tokenizer) __attribute__((warn_unused_result));
 
-/* The bytes of a cache file, whose header is for `key`. */
+/* The bytes of a cache file for `key`. */
 enum incise_status inc_cache_write(const struct inc_ctx *ctx, const char *label, const void *json, size_t length,
                                    const struct inc_cache_key *key, struct inc_buffer *cache,
                                    struct inc_tokenizer **tokenizer) __attribute__((warn_unused_result));
-/* Takes over the memory of `file`, also when it fails: INCISE_ERROR_DATA, not reported, for whatever is wrong with
- * it. */
-enum incise_status inc_cache_read(const struct inc_ctx *ctx, const char *label, struct inc_file *file,
+/* INCISE_ERROR_DATA, not reported, for whatever is wrong with the file. */
+enum incise_status inc_cache_read(const struct inc_ctx *ctx, const char *label, const struct inc_reader *reader,
                                   const struct inc_cache_key *key, struct inc_tokenizer **tokenizer)
     __attribute__((warn_unused_result));
-/* Writes the hash of all behind it into the header of `n` bytes, so that a fuzzer reaches what the hash protects. */
-void inc_cache_seal(unsigned char *bytes, size_t n);
 
 #endif

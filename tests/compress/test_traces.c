@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "base/buffer.h"
 #include "compress/changes.h"
@@ -132,16 +131,16 @@ static void choices_do_not_hang_on_one_another(void **state)
     free(prune_well(&plain, all.path));
     free(prune_well(&one, last.path));
     struct inc_kept kept[2];
-    assert_int_equal(inc_kept_read(test_ctx(), all.path, "traces", &kept[0]), INCISE_OK);
-    assert_int_equal(inc_kept_read(test_ctx(), last.path, "traces", &kept[1]), INCISE_OK);
+    assert_int_equal(inc_kept_read(test_ctx(), all.path, &inc_traces_kind, &kept[0]), INCISE_OK);
+    assert_int_equal(inc_kept_read(test_ctx(), last.path, &inc_traces_kind, &kept[1]), INCISE_OK);
     size_t n = SIZE_MAX, m = SIZE_MAX, found = 0;
-    const char *wanted = inc_blob_take(&kept[1].tables, &m);
-    for (const char *name; (name = inc_blob_take(&kept[0].tables, &n)) != NULL; n = SIZE_MAX) {
+    const char *wanted = inc_blob_take(&kept[1].sealed.tables, &m);
+    for (const char *name; (name = inc_blob_take(&kept[0].sealed.tables, &n)) != NULL; n = SIZE_MAX) {
         bool same = n == m && memcmp(name, wanted, n) == 0;
         for (int t = 0; t < 2; t++) { /* losses, blocks */
             size_t bytes = SIZE_MAX, own = SIZE_MAX;
-            const void *table = inc_blob_take(&kept[0].tables, &bytes);
-            if (same) assert_memory_equal(inc_blob_take(&kept[1].tables, &own), table, bytes);
+            const void *table = inc_blob_take(&kept[0].sealed.tables, &bytes);
+            if (same) assert_memory_equal(inc_blob_take(&kept[1].sealed.tables, &own), table, bytes);
         }
         found += same;
     }
@@ -237,7 +236,7 @@ static void keep(const struct hostile *h, const char *path, size_t n_losses, con
     struct inc_buffer bytes;
     const char *name = h->targets.items[0].reader->name;
     inc_buffer_init(&bytes, test_ctx());
-    inc_kept_begin(&bytes, "traces", &h->origin);
+    inc_kept_begin(&bytes, &inc_traces_kind, &h->origin);
     inc_blob_put(&bytes, name, strlen(name));
     inc_blob_put(&bytes, losses, n_losses * sizeof *losses);
     inc_blob_put(&bytes, blocks, n_blocks * sizeof *blocks);
@@ -286,13 +285,13 @@ static void damage_is_noticed(void **state)
         file.data[at] ^= 0x81;
         write_bytes(place.path, file.data, file.size);
         assert_int_equal(load(&h, place.path), INCISE_ERROR_DATA);
-        uint64_t hash = XXH3_64bits(file.data + 64, file.size - 64), sealed;
-        memcpy(&sealed, file.data + 32, 8);
-        memcpy(file.data + 32, &hash, 8);
+        unsigned char header[64];
+        memcpy(header, file.data, sizeof header);
+        inc_sealed_mend(file.data, file.size);
         write_bytes(place.path, file.data, file.size);
         enum incise_status status = load(&h, place.path);
         assert_true(status == INCISE_OK || status == INCISE_ERROR_DATA);
-        memcpy(file.data + 32, &sealed, 8);
+        memcpy(file.data, header, sizeof header);
         file.data[at] ^= 0x81;
     }
     for (size_t n = 0; n < file.size; n += 7) {

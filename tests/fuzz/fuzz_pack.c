@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files of packed weights. An input is the file; the hash of its tables is put right first. What restores as weights of
+/* Files of packed weights. An input is the file; lengths and hash in its header are put right
+ * first. What restores as weights of
  * any kind, for the scalar kernels and a layer of 64 x 64, must multiply. The corpus is `incise pack --isa scalar` of
  * tiny models: bert with 80 % of its 16x4 blocks pruned, bert-int8-asym and bert-int4-sym with --compute int8. */
 #include <stdio.h>
@@ -69,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     unsigned char *copy = malloc(size + 1);
     inc_ctx_init(&ctx);
     if (copy != NULL && size > 0) memcpy(copy, data, size);
-    if (copy != NULL) inc_pack_seal(copy, size);
+    if (copy != NULL) inc_sealed_mend(copy, size);
     if (fd >= 0 && copy != NULL && write(fd, copy, size) == (ssize_t)size) {
         snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
         if (inc_pack_open(&ctx, path, &pack) == INCISE_OK)

@@ -27,11 +27,15 @@ static void make(struct inc_buffer *cache, struct inc_tokenizer **tokenizer)
 /* Of the bytes with their right hash. */
 static enum incise_status load(const struct inc_buffer *cache, struct inc_tokenizer **tokenizer)
 {
-    struct inc_file file = {.data = inc_alloc(test_ctx(), cache->length), .size = cache->length};
-    assert_non_null(file.data);
-    memcpy(file.data, cache->data, cache->length);
-    inc_cache_seal(file.data, file.size);
-    return inc_cache_read(test_ctx(), "test", &file, &key, tokenizer);
+    unsigned char *bytes = malloc(cache->length);
+    struct inc_reader reader;
+    assert_non_null(bytes);
+    memcpy(bytes, cache->data, cache->length);
+    inc_sealed_mend(bytes, cache->length);
+    inc_reader_open_memory(test_ctx(), "test", bytes, cache->length, &reader);
+    enum incise_status status = inc_cache_read(test_ctx(), "test", &reader, &key, tokenizer);
+    free(bytes);
+    return status;
 }
 
 static void refuse(const struct inc_buffer *cache)

@@ -7,17 +7,8 @@
 
 #include "base/size.h"
 
-#define VERSION 1
-
-struct header {
-    char magic[8];
-    uint64_t version, tables_bytes, values_bytes;
-    uint64_t hash; /* XXH3-64 of the tables */
-    uint64_t zero[3];
-};
-_Static_assert(sizeof(struct header) == INC_ALIGN, "tables and values behind the header are aligned");
-
-static const char magic[8] = "incpack";
+static const struct inc_sealed_kind packed_kind = {
+    "packed weights", 2, "neither an .xml file, a folder nor a file of incise pack", "run incise pack again"};
 
 /* Hashes of what is not read at a start. */
 struct whole {
@@ -170,17 +161,6 @@ static uint64_t put_slots(const struct inc_pack_entry *entries, size_t n, struct
     return values_at;
 }
 
-void inc_pack_seal(unsigned char *bytes, size_t n)
-{
-    struct header header;
-    if (n < sizeof header) return;
-    memcpy(&header, bytes, sizeof header);
-    size_t tables = n - sizeof header;
-    if (header.tables_bytes < tables) tables = (size_t)header.tables_bytes;
-    header.hash = XXH3_64bits(bytes + sizeof header, tables);
-    memcpy(bytes, &header, sizeof header);
-}
-
 struct content {
     struct inc_buffer head;
     const struct inc_pack_entry *entries;
@@ -197,26 +177,19 @@ static enum incise_status write_content(void *arg, struct inc_output_file *file)
 enum incise_status inc_pack_write(const struct inc_ctx *ctx, const char *path, bool force, const char *source,
                                   const struct inc_pack_stamp *stamp, const struct inc_pack_entry *entries, size_t n)
 {
-    struct header header = {.version = VERSION};
     struct content content = {.entries = entries, .n = n};
     struct inc_buffer *head = &content.head;
     struct whole whole;
     INC_TRY(hash_whole(ctx, source, entries, n, &whole));
     inc_buffer_init(head, ctx);
-    inc_buffer_append(head, &header, sizeof header);
+    inc_sealed_begin(head, &packed_kind);
     inc_blob_put(head, INCISE_VERSION, sizeof INCISE_VERSION);
     inc_blob_put(head, source, strlen(source) + 1);
     inc_blob_put(head, stamp, sizeof *stamp);
     inc_blob_put(head, &whole, sizeof whole);
-    header.values_bytes = put_slots(entries, n, head);
-    enum incise_status status = inc_buffer_check(head);
-    if (status == INCISE_OK) {
-        memcpy(header.magic, magic, sizeof magic);
-        header.tables_bytes = head->length - sizeof header;
-        memcpy(head->data, &header, sizeof header);
-        inc_pack_seal((unsigned char *)head->data, head->length);
-        status = inc_file_make(ctx, path, force, write_content, &content);
-    }
+    const uint64_t values_bytes = put_slots(entries, n, head);
+    enum incise_status status = inc_sealed_finish(head, values_bytes);
+    if (status == INCISE_OK) status = inc_file_make(ctx, path, force, write_content, &content);
     inc_buffer_fini(head);
     return status;
 }
@@ -225,32 +198,7 @@ enum incise_status inc_pack_write(const struct inc_ctx *ctx, const char *path, b
 
 static enum incise_status damaged(const struct inc_pack *pack, const char *how)
 {
-    return inc_fail(pack->ctx, INCISE_ERROR_DATA, "%s: %s; run incise pack again", pack->path, how);
-}
-
-/* The header and the tables, of a file that is as long as they say. */
-static enum incise_status read_tables(struct inc_pack *pack, const struct inc_reader *reader)
-{
-    struct header header = {.version = 0};
-    const struct inc_ctx *ctx = pack->ctx;
-    if (reader->size >= sizeof header) INC_TRY(inc_reader_read(reader, 0, sizeof header, &header));
-    if (memcmp(header.magic, magic, sizeof magic) != 0)
-        return inc_fail(ctx, INCISE_ERROR_DATA, "%s: neither an .xml file, a folder nor a file of incise pack",
-                        pack->path);
-    const uint64_t rest = reader->size - sizeof header;
-    if (header.version != VERSION) return damaged(pack, "was written by another version of incise");
-    if (header.tables_bytes > rest || header.tables_bytes % INC_ALIGN != 0 ||
-        header.values_bytes != rest - header.tables_bytes)
-        return damaged(pack, "is not as long as it says");
-    if (ctx->max_memory != 0 && header.tables_bytes > ctx->max_memory)
-        return inc_fail_memory(ctx, (size_t)header.tables_bytes, pack->path);
-    pack->values_at = sizeof header + (size_t)header.tables_bytes;
-    pack->tables.size = (size_t)header.tables_bytes;
-    pack->tables.data = inc_alloc(ctx, pack->tables.size);
-    if (pack->tables.data == NULL) return inc_fail_memory(ctx, pack->tables.size, pack->path);
-    INC_TRY(inc_reader_read(reader, sizeof header, pack->tables.size, pack->tables.data));
-    if (XXH3_64bits(pack->tables.data, pack->tables.size) != header.hash) return damaged(pack, "is damaged");
-    return INCISE_OK;
+    return inc_sealed_fail(pack->ctx, pack->path, &packed_kind, how);
 }
 
 /* A table that is a text, which stays there; NULL if it is none. */
@@ -259,6 +207,11 @@ static const char *take_text(struct inc_blob_reader *blob)
     size_t n = SIZE_MAX;
     const char *text = inc_blob_take(blob, &n);
     return text != NULL && n > 0 && memchr(text, 0, n) == text + n - 1 ? text : NULL;
+}
+
+static size_t values_size_of(const struct inc_pack *pack)
+{
+    return pack->map.size - (size_t)pack->sealed.values_at;
 }
 
 static bool in_range(uint64_t at, uint64_t n, size_t size)
@@ -270,8 +223,8 @@ static enum incise_status parse_slots(struct inc_pack *pack, struct inc_blob_rea
 {
     size_t bytes = SIZE_MAX;
     const struct record *records = inc_blob_take(blob, &bytes);
-    const unsigned char *tables = blob->at, *values = pack->map.data + pack->values_at;
-    const size_t tables_size = (size_t)(blob->end - tables), values_size = pack->map.size - pack->values_at;
+    const unsigned char *tables = blob->at, *values = pack->map.data + pack->sealed.values_at;
+    const size_t tables_size = (size_t)(blob->end - tables), values_size = values_size_of(pack);
     if (records == NULL || bytes % sizeof *records != 0) return damaged(pack, "is damaged");
     pack->n_slots = bytes / sizeof *records;
     pack->slots = inc_alloc_zero(pack->ctx, pack->n_slots, sizeof *pack->slots);
@@ -291,7 +244,7 @@ static enum incise_status parse_slots(struct inc_pack *pack, struct inc_blob_rea
 
 static enum incise_status parse(struct inc_pack *pack)
 {
-    struct inc_blob_reader blob = {pack->tables.data, pack->tables.data + pack->tables.size};
+    struct inc_blob_reader blob = pack->sealed.tables;
     struct whole whole;
     const char *version = take_text(&blob);
     if (version == NULL) return damaged(pack, "is damaged");
@@ -318,7 +271,7 @@ enum incise_status inc_pack_open(const struct inc_ctx *ctx, const char *path, st
     if (copy != NULL) pack->path = memcpy(copy, path, bytes);
     if (status == INCISE_OK) status = inc_reader_open(ctx, path, &reader);
     if (status == INCISE_OK) {
-        status = read_tables(pack, &reader);
+        status = inc_sealed_read(&reader, &packed_kind, &pack->sealed);
         if (status == INCISE_OK) status = inc_reader_map(&reader, &pack->map);
         inc_reader_close(&reader);
     }
@@ -335,7 +288,7 @@ void inc_pack_close(struct inc_pack *pack)
     if (pack == NULL) return;
     const struct inc_ctx *ctx = pack->ctx;
     inc_file_release(ctx, &pack->map);
-    inc_file_release(ctx, &pack->tables);
+    inc_sealed_release(ctx, &pack->sealed);
     inc_free(ctx, pack->slots);
     inc_free(ctx, (void *)(uintptr_t)pack->path);
     inc_free(ctx, pack);
@@ -347,7 +300,7 @@ enum incise_status inc_pack_verify(const struct inc_pack *pack)
     const char *why;
     INC_TRY(inc_pack_stale(pack, &why));
     if (why != NULL) return damaged(pack, why);
-    if (XXH3_64bits(pack->map.data + pack->values_at, pack->map.size - pack->values_at) != pack->values_hash)
+    if (XXH3_64bits(pack->map.data + pack->sealed.values_at, values_size_of(pack)) != pack->values_hash)
         return damaged(pack, "its values are damaged");
     char *bin = bin_of(pack->ctx, pack->source);
     if (bin == NULL) return INCISE_ERROR_MEMORY;

@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files of packed weights: what a device made of the linears of a model, so that the next start need not make it again.
- *
- *   header, 64 bytes   magic, version, sizes of the rest, hash of the tables
- *   tables             which model this is; for each slot its range of tables and of values (base/packed.h)
- *   values             by far the most of it
+ * A sealed file (base/sealed.h): its tables say which model this is and, for each slot, its range of tables and of
+ * values (base/packed.h), by far the most of the file.
  *
  * The tables are read into memory, and whoever uses them checks every number in them; the values are mapped. Another
  * process that changes the file meanwhile can therefore change results but no address; one that cuts it short makes
- * reads fail as any mapped file does (SIGBUS). Files are written beside and renamed, never changed in place.
+ * reads fail as any mapped file does (SIGBUS).
  */
 #ifndef INC_FORMATS_PACK_FILE_H
 #define INC_FORMATS_PACK_FILE_H
 
-#include "base/file.h"
 #include "base/packed.h"
+#include "base/sealed.h"
 
 /* A model's two files as they are at one time. Equal stamps: the same model, unless somebody is out to deceive. */
 struct inc_pack_stamp {
@@ -35,8 +33,8 @@ struct inc_pack {
     uint64_t values_hash;          /* XXH3-64 of all values */
     struct inc_packed_slot *slots; /* by the program's slots */
     size_t n_slots;
-    struct inc_file tables, map; /* `map`: the whole file */
-    size_t values_at;            /* in it */
+    struct inc_sealed sealed;
+    struct inc_file map; /* the whole file */
 };
 
 /* Opens `path`. INCISE_ERROR_NO_INPUT if it cannot be opened, INCISE_ERROR_DATA if it is no such file, is one of
@@ -62,7 +60,5 @@ struct inc_pack_entry {
 enum incise_status inc_pack_write(const struct inc_ctx *ctx, const char *path, bool force, const char *source,
                                   const struct inc_pack_stamp *stamp, const struct inc_pack_entry *entries, size_t n)
     __attribute__((warn_unused_result));
-/* Puts the hash of the tables into the header of the `n` bytes of a file, so that a fuzzer reaches what it protects. */
-void inc_pack_seal(unsigned char *bytes, size_t n);
 
 #endif
