@@ -203,11 +203,8 @@ enum incise_status incise_statistics_join(struct incise_engine *engine, const ch
                                           const char *path, int force)
 {
     const struct inc_ctx *ctx = inc_engine_ctx(engine);
-    uint64_t size;
     if (n == 0) return inc_fail(ctx, INCISE_ERROR_USAGE, "there are no parts to join");
-    if (!force && inc_file_size(path, &size))
-        return inc_fail(ctx, INCISE_ERROR_CREATE, "%s: exists already; --force replaces it", path);
-    return inc_statistics_join(ctx, parts, n, path);
+    return inc_statistics_join(ctx, parts, n, path, force != 0);
 }
 
 int incise_is_statistics(const char *path)

@@ -13,6 +13,11 @@ static void pad(struct inc_buffer *buffer)
     inc_buffer_append(buffer, zeros, inc_round_up(buffer->length, INC_ALIGN) - buffer->length);
 }
 
+size_t inc_blob_size(size_t n)
+{
+    return INC_ALIGN + inc_round_up(n, INC_ALIGN);
+}
+
 void inc_blob_put(struct inc_buffer *buffer, const void *bytes, size_t n)
 {
     uint64_t size = n;

@@ -11,6 +11,8 @@ struct inc_blob_reader {
     const unsigned char *at, *end;
 };
 
+/* What a table of `n` bytes takes. */
+size_t inc_blob_size(size_t n);
 /* Appends a table of `n` bytes. The buffer holds nothing else. */
 void inc_blob_put(struct inc_buffer *buffer, const void *bytes, size_t n);
 /* The next table, which must have `n` bytes, or any number of them if *n is SIZE_MAX, and then is set; NULL when it is

@@ -109,7 +109,7 @@ enum incise_status inc_file_make(const struct inc_ctx *ctx, const char *path, bo
 enum incise_status inc_file_replace(const struct inc_ctx *ctx, const char *path, const void *bytes, size_t n)
     __attribute__((warn_unused_result));
 /* Whether that could be done, before the work that is to be kept: what will stand in its way is reported. */
-enum incise_status inc_file_check_place(const struct inc_ctx *ctx, const char *path)
+enum incise_status inc_file_check_place(const struct inc_ctx *ctx, const char *path, bool force)
     __attribute__((warn_unused_result));
 
 #endif

@@ -70,15 +70,23 @@ static bool is_replaceable(const char *path, int depth)
     return fine;
 }
 
-static enum incise_status check_target(const struct inc_ctx *ctx, const char *path, bool force)
+/* *mode: of what is at `path`, which is an error unless `force`; 0: nothing is there. */
+static enum incise_status check_free(const struct inc_ctx *ctx, const char *path, bool force, mode_t *mode)
 {
     struct stat info;
-    if (lstat(path, &info) != 0) {
-        if (errno == ENOENT) return INCISE_OK;
-        return inc_fail(ctx, INCISE_ERROR_CREATE, "%s: %s", path, strerror(errno));
-    }
-    if (!force) return inc_fail(ctx, INCISE_ERROR_CREATE, "%s: exists already; --force replaces it", path);
-    if (!S_ISDIR(info.st_mode) || !is_replaceable(path, 1))
+    bool there = lstat(path, &info) == 0;
+    *mode = there ? info.st_mode : 0;
+    if (there && !force) return inc_fail(ctx, INCISE_ERROR_CREATE, "%s: exists already; --force replaces it", path);
+    if (there || errno == ENOENT) return INCISE_OK;
+    return inc_fail(ctx, INCISE_ERROR_CREATE, "%s: %s", path, strerror(errno));
+}
+
+static enum incise_status check_target(const struct inc_ctx *ctx, const char *path, bool force)
+{
+    mode_t mode;
+    INC_TRY(check_free(ctx, path, force, &mode));
+    if (mode == 0) return INCISE_OK;
+    if (!S_ISDIR(mode) || !is_replaceable(path, 1))
         return inc_fail(ctx, INCISE_ERROR_CREATE, "%s: is not a model folder, so it is not replaced", path);
     return INCISE_OK;
 }
@@ -339,9 +347,8 @@ static enum incise_status move_out(struct inc_output *out, const char *name)
 enum incise_status inc_file_make(const struct inc_ctx *ctx, const char *path, bool force, inc_fill_fn *fill, void *arg)
 {
     struct inc_output out;
-    struct stat info;
-    if (lstat(path, &info) == 0 && !force)
-        return inc_fail(ctx, INCISE_ERROR_CREATE, "%s: exists already; --force replaces it", path);
+    mode_t mode;
+    INC_TRY(check_free(ctx, path, force, &mode));
     INC_TRY(begin_beside(ctx, path, &out));
     enum incise_status status = fill_file(&out, "file", fill, arg);
     if (status == INCISE_OK) status = move_out(&out, "file");
@@ -355,11 +362,12 @@ enum incise_status inc_file_replace(const struct inc_ctx *ctx, const char *path,
     return inc_file_make(ctx, path, true, write_content, &content);
 }
 
-enum incise_status inc_file_check_place(const struct inc_ctx *ctx, const char *path)
+enum incise_status inc_file_check_place(const struct inc_ctx *ctx, const char *path, bool force)
 {
     struct inc_output out;
-    struct stat info;
-    if (lstat(path, &info) == 0 && !S_ISREG(info.st_mode))
+    mode_t mode;
+    INC_TRY(check_free(ctx, path, force, &mode));
+    if (mode != 0 && !S_ISREG(mode))
         return inc_fail(ctx, INCISE_ERROR_CREATE, "%s: is no file, so it is not replaced", path);
     INC_TRY(begin_beside(ctx, path, &out));
     inc_output_discard(&out);

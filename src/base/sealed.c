@@ -86,25 +86,50 @@ static bool lengths_fit(const struct header *header, uint64_t size)
            header->values_bytes == rest - header->tables_bytes;
 }
 
-enum incise_status inc_sealed_read(const struct inc_reader *reader, const struct inc_sealed_kind *kind,
-                                   struct inc_sealed *sealed)
+/* The header of a file of that kind and version, as long as it says. */
+static enum incise_status read_header(const struct inc_reader *reader, const struct inc_sealed_kind *kind,
+                                      struct header *header)
 {
     const struct inc_ctx *ctx = reader->ctx;
     const char *path = reader->label;
-    struct header header = {.version = 0};
-    *sealed = (struct inc_sealed){.values_at = 0};
-    if (reader->size >= sizeof header) INC_TRY(inc_reader_read(reader, 0, sizeof header, &header));
-    if (!is_of(&header, kind)) return inc_fail(ctx, INCISE_ERROR_DATA, "%s: %s", path, kind->other);
-    if (header.version != kind->version)
+    memset(header, 0, sizeof *header);
+    if (reader->size >= sizeof *header) INC_TRY(inc_reader_read(reader, 0, sizeof *header, header));
+    if (!is_of(header, kind)) return inc_fail(ctx, INCISE_ERROR_DATA, "%s: %s", path, kind->other);
+    if (header->version != kind->version)
         return inc_sealed_fail(ctx, path, kind, "was written by another version of incise");
-    if (!lengths_fit(&header, reader->size)) return inc_sealed_fail(ctx, path, kind, "is not as long as it says");
-    const size_t bytes = (size_t)header.tables_bytes;
-    if (ctx->max_memory != 0 && bytes > ctx->max_memory) return inc_fail_memory(ctx, bytes, path);
-    INC_TRY(inc_reader_load(reader, sizeof header, bytes, &sealed->file));
-    if (hash_of(&header, sealed->file.data) != header.hash) return inc_sealed_fail(ctx, path, kind, "is damaged");
-    sealed->tables = (struct inc_blob_reader){sealed->file.data, sealed->file.data + bytes};
-    sealed->values_at = sizeof header + header.tables_bytes;
+    return lengths_fit(header, reader->size) ? INCISE_OK
+                                             : inc_sealed_fail(ctx, path, kind, "is not as long as it says");
+}
+
+/* The first `n` bytes of the tables. */
+static enum incise_status read_tables(const struct inc_reader *reader, size_t n, struct inc_sealed *sealed)
+{
+    const struct inc_ctx *ctx = reader->ctx;
+    if (ctx->max_memory != 0 && n > ctx->max_memory) return inc_fail_memory(ctx, n, reader->label);
+    INC_TRY(inc_reader_load(reader, sizeof(struct header), n, &sealed->file));
+    sealed->tables = (struct inc_blob_reader){sealed->file.data, sealed->file.data + n};
     return INCISE_OK;
+}
+
+enum incise_status inc_sealed_read(const struct inc_reader *reader, const struct inc_sealed_kind *kind,
+                                   struct inc_sealed *sealed)
+{
+    struct header header;
+    *sealed = (struct inc_sealed){.values_at = 0};
+    INC_TRY(read_header(reader, kind, &header));
+    INC_TRY(read_tables(reader, (size_t)header.tables_bytes, sealed));
+    sealed->values_at = sizeof header + header.tables_bytes;
+    if (hash_of(&header, sealed->file.data) == header.hash) return INCISE_OK;
+    return inc_sealed_fail(reader->ctx, reader->label, kind, "is damaged");
+}
+
+enum incise_status inc_sealed_peek(const struct inc_reader *reader, const struct inc_sealed_kind *kind, size_t n,
+                                   struct inc_sealed *sealed)
+{
+    struct header header;
+    *sealed = (struct inc_sealed){.values_at = 0};
+    INC_TRY(read_header(reader, kind, &header));
+    return read_tables(reader, inc_min_size((size_t)header.tables_bytes, inc_blob_size(n)), sealed);
 }
 
 void inc_sealed_release(const struct inc_ctx *ctx, struct inc_sealed *sealed)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sealed files: what this program leaves for itself to find again. A header of 64 bytes, tables (base/blob.h), and for
  * some kinds values behind them, which are mapped. The header says what the file is, how long it is, and the hash of
- * all of it but the values. A seal shows damage, not deceit: files may come from anyone, so whoever takes a table checks
- * what is in it. They are written beside and renamed (base/file.h), never changed in place. */
+ * all of it but the values. A seal shows damage, not deceit: files may come from anyone, so whoever takes a table
+ * checks what is in it. They are written beside and renamed (base/file.h), never changed in place. */
 #ifndef INC_BASE_SEALED_H
 #define INC_BASE_SEALED_H
 
@@ -38,6 +38,9 @@ struct inc_sealed {
 /* INCISE_ERROR_DATA for anything but an undamaged file of that kind and version, INCISE_ERROR_MEMORY for tables above
  * the context's limit. Release in any case. */
 enum incise_status inc_sealed_read(const struct inc_reader *reader, const struct inc_sealed_kind *kind,
+                                   struct inc_sealed *sealed) __attribute__((warn_unused_result));
+/* Reads no more than a first table of `n` bytes at most. Whether it is undamaged shows when the file is read. */
+enum incise_status inc_sealed_peek(const struct inc_reader *reader, const struct inc_sealed_kind *kind, size_t n,
                                    struct inc_sealed *sealed) __attribute__((warn_unused_result));
 void inc_sealed_release(const struct inc_ctx *ctx, struct inc_sealed *sealed);
 /* INCISE_ERROR_DATA, reported: `how` the file is not as it was written, and the remedy. */

@@ -76,16 +76,34 @@ static bool take_origin(struct inc_blob_reader *tables, struct inc_origin *origi
     return true;
 }
 
-enum incise_status inc_kept_read(const struct inc_ctx *ctx, const char *path, const struct inc_sealed_kind *kind,
-                                 struct inc_kept *kept)
+/* Not `whole`: the first table is enough. */
+static enum incise_status read_kept(const struct inc_ctx *ctx, const char *path, const struct inc_sealed_kind *kind,
+                                    bool whole, struct inc_kept *kept)
 {
     struct inc_reader reader;
     *kept = (struct inc_kept){.origin = {.n = 0}};
     INC_TRY(inc_reader_open(ctx, path, &reader));
-    enum incise_status status = inc_sealed_read(&reader, kind, &kept->sealed);
+    enum incise_status status = whole ? inc_sealed_read(&reader, kind, &kept->sealed)
+                                      : inc_sealed_peek(&reader, kind, sizeof kept->origin.facts, &kept->sealed);
     inc_reader_close(&reader);
     if (status == INCISE_OK && !take_origin(&kept->sealed.tables, &kept->origin))
         status = inc_sealed_fail(ctx, path, kind, "is damaged");
+    return status;
+}
+
+enum incise_status inc_kept_read(const struct inc_ctx *ctx, const char *path, const struct inc_sealed_kind *kind,
+                                 struct inc_kept *kept)
+{
+    return read_kept(ctx, path, kind, true, kept);
+}
+
+enum incise_status inc_kept_peek(const struct inc_ctx *ctx, const char *path, const struct inc_sealed_kind *kind,
+                                 struct inc_origin *origin)
+{
+    struct inc_kept kept;
+    enum incise_status status = read_kept(ctx, path, kind, false, &kept);
+    *origin = kept.origin;
+    inc_kept_release(ctx, &kept);
     return status;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sealed files (base/sealed.h) that keep what was worked out from calibration texts, and say what it was worked out from:
- * the facts of their origin are the first table. They may come from anyone. */
+/* Sealed files (base/sealed.h) that keep what was worked out from calibration texts, and say what it was worked out
+ * from: the facts of their origin are the first table. */
 #ifndef INC_COMPRESS_KEPT_H
 #define INC_COMPRESS_KEPT_H
 
@@ -39,6 +39,9 @@ struct inc_kept {
 /* As inc_sealed_read; release in any case. */
 enum incise_status inc_kept_read(const struct inc_ctx *ctx, const char *path, const struct inc_sealed_kind *kind,
                                  struct inc_kept *kept) __attribute__((warn_unused_result));
+/* The origin alone, as the file gives it: whether it is undamaged shows when it is read. */
+enum incise_status inc_kept_peek(const struct inc_ctx *ctx, const char *path, const struct inc_sealed_kind *kind,
+                                 struct inc_origin *origin) __attribute__((warn_unused_result));
 void inc_kept_release(const struct inc_ctx *ctx, struct inc_kept *kept);
 
 /* INCISE_ERROR_DATA, naming the first fact in which the file's origin is not `wanted`. */

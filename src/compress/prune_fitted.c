@@ -340,7 +340,7 @@ static enum incise_status keep_traces(struct inc_pruning *pruning, struct inc_ca
     inc_origin_add(&origin, "layers", "%zu", pruning->targets->n);
     if (inc_file_size(request->traces, &size))
         return inc_traces_load(&pruning->traces, pruning->targets, &origin, request->traces);
-    INC_TRY(inc_file_check_place(pruning->graph->ctx, request->traces));
+    INC_TRY(inc_file_check_place(pruning->graph->ctx, request->traces, true));
     INC_TRY(trace_model(pruning, calibration));
     return inc_traces_save(&pruning->traces, pruning->targets, &origin, request->traces);
 }

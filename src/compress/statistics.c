@@ -162,7 +162,7 @@ static enum incise_status begin(struct pass *pass, const struct inc_statistics_p
     INC_TRY(inc_reader_groups(plan, &pass->arena, &pass->groups, &pass->n_groups));
     INC_TRY(check_memory(calibration->ctx, pass, place != NULL));
     if (place != NULL && !place->anew && inc_file_size(place->path, &size)) return take_up(pass, place);
-    if (place != NULL) INC_TRY(inc_file_check_place(calibration->ctx, place->path));
+    if (place != NULL) INC_TRY(inc_file_check_place(calibration->ctx, place->path, true));
     INC_TRY(inc_statistics_create(calibration->ctx, pass->n_groups, &pass->statistics));
     pass->statistics->n_batches = calibration->n_batches;
     for (size_t i = 0; i < pass->n_groups; i++) {

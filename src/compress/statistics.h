@@ -77,7 +77,7 @@ enum incise_status inc_statistics_check_complete(const struct inc_statistics *st
     __attribute__((warn_unused_result));
 /* Adds up the parts of all shards, in any order, in a file of all texts. INCISE_ERROR_DATA names a part that does not
  * belong to the others, and a shard that is missing. `n` >= 1. */
-enum incise_status inc_statistics_join(const struct inc_ctx *ctx, const char *const *parts, size_t n, const char *path)
-    __attribute__((warn_unused_result));
+enum incise_status inc_statistics_join(const struct inc_ctx *ctx, const char *const *parts, size_t n, const char *path,
+                                       bool force) __attribute__((warn_unused_result));
 
 #endif

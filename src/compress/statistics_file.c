@@ -184,7 +184,7 @@ static bool parse_shard(const struct inc_origin *origin, size_t *shard, size_t *
     return i < n && n <= MAX_SHARDS;
 }
 
-/* Which shard a part is. Its other facts are those of the first part. */
+/* Which shard a part says it is. Its other facts are those of the first part. */
 static enum incise_status place_part(struct join *join, const char *path, const struct inc_origin *origin)
 {
     size_t shard, shards;
@@ -212,10 +212,9 @@ static enum incise_status place_parts(struct join *join, const char *const *part
 {
     enum incise_status status = INCISE_OK;
     for (size_t i = 0; i < n && status == INCISE_OK; i++) {
-        struct inc_kept kept;
-        status = inc_kept_read(join->ctx, parts[i], &inc_statistics_kind, &kept);
-        if (status == INCISE_OK) status = place_part(join, parts[i], &kept.origin);
-        inc_kept_release(join->ctx, &kept);
+        struct inc_origin origin;
+        status = inc_kept_peek(join->ctx, parts[i], &inc_statistics_kind, &origin);
+        if (status == INCISE_OK) status = place_part(join, parts[i], &origin);
     }
     for (size_t i = 0; i < join->shards && status == INCISE_OK; i++)
         if (join->parts[i] == NULL)
@@ -251,10 +250,11 @@ static enum incise_status add_part(struct join *join, size_t shard)
 }
 
 /* Shard after shard, so that the order of the parts does not change a bit. */
-enum incise_status inc_statistics_join(const struct inc_ctx *ctx, const char *const *parts, size_t n, const char *path)
+enum incise_status inc_statistics_join(const struct inc_ctx *ctx, const char *const *parts, size_t n, const char *path,
+                                       bool force)
 {
     struct join join = {.ctx = ctx};
-    enum incise_status status = inc_file_check_place(ctx, path);
+    enum incise_status status = inc_file_check_place(ctx, path, force);
     if (status == INCISE_OK) status = place_parts(&join, parts, n);
     for (size_t i = 0; i < join.shards && status == INCISE_OK; i++) status = add_part(&join, i);
     if (status == INCISE_OK) {

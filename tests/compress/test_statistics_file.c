@@ -142,8 +142,8 @@ static void shards_join_to_the_whole(void **state)
     const char *const parts[] = {paths[0], paths[1], paths[2]}, *const mixed[] = {paths[2], paths[0], paths[1]};
     for (size_t i = 0; i < SHARDS; i++) collect_well("gemma", 100, paths[i], i, SHARDS);
     collect_well("gemma", 100, paths[3], 0, 0);
-    assert_int_equal(inc_statistics_join(test_ctx(), parts, SHARDS, paths[4]), INCISE_OK);
-    assert_int_equal(inc_statistics_join(test_ctx(), mixed, SHARDS, paths[5]), INCISE_OK);
+    assert_int_equal(inc_statistics_join(test_ctx(), parts, SHARDS, paths[4], true), INCISE_OK);
+    assert_int_equal(inc_statistics_join(test_ctx(), mixed, SHARDS, paths[5], false), INCISE_OK);
     check_same(paths[4], paths[5]);
     struct inc_statistics *whole = load(paths[3]), *joined = load(paths[4]);
     check_close(whole, joined);
@@ -162,7 +162,7 @@ static void empty_shards_are_parts_too(void **state)
     const char *const parts[] = {paths[0], paths[1], paths[2]};
     for (size_t i = 0; i < SHARDS; i++) collect_well("bert", 2, paths[i], i, SHARDS);
     collect_well("bert", 2, paths[3], 0, 1);
-    assert_int_equal(inc_statistics_join(test_ctx(), parts, SHARDS, paths[4]), INCISE_OK);
+    assert_int_equal(inc_statistics_join(test_ctx(), parts, SHARDS, paths[4], true), INCISE_OK);
     struct inc_statistics *whole = load(paths[3]), *joined = load(paths[4]);
     check_close(whole, joined);
     inc_statistics_destroy(whole), inc_statistics_destroy(joined);
@@ -171,7 +171,7 @@ static void empty_shards_are_parts_too(void **state)
 static void refuse_join(const char *const *parts, size_t n, const char *wanted)
 {
     test_clear_error();
-    assert_int_equal(inc_statistics_join(test_ctx(), parts, n, paths[5]), INCISE_ERROR_DATA);
+    assert_int_equal(inc_statistics_join(test_ctx(), parts, n, paths[5], true), INCISE_ERROR_DATA);
     if (strstr(test_last_error(), wanted) == NULL) fail_msg("'%s' lacks '%s'", test_last_error(), wanted);
 }
 

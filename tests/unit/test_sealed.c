@@ -82,6 +82,38 @@ static void any_bit_counts(void **state)
     assert_int_equal(test_live_allocations(), 0);
 }
 
+/* The first table is there before anything else is looked at. */
+static void first_tables_are_peeked_at(void **state)
+{
+    (void)state;
+    struct inc_buffer bytes;
+    struct inc_reader reader;
+    struct inc_sealed sealed;
+    char copy[sizeof table];
+    inc_buffer_init(&bytes, test_ctx());
+    inc_sealed_begin(&bytes, &kind);
+    inc_blob_put(&bytes, table, sizeof table);
+    const size_t first = bytes.length - 64;
+    for (int i = 0; i < 9; i++) inc_blob_put(&bytes, table, sizeof table);
+    assert_int_equal(inc_sealed_finish(&bytes, 0), INCISE_OK);
+    bytes.data[bytes.length - 1] ^= 1;
+    refuse(bytes.data, bytes.length, &kind, "file: is damaged; do it again");
+    inc_reader_open_memory(test_ctx(), "file", bytes.data, bytes.length, &reader);
+    assert_int_equal(inc_sealed_peek(&reader, &kind, sizeof table, &sealed), INCISE_OK);
+    assert_int_equal(sealed.tables.end - sealed.tables.at, first);
+    assert_true(inc_blob_read(&sealed.tables, copy, sizeof copy));
+    assert_memory_equal(copy, table, sizeof table);
+    inc_sealed_release(test_ctx(), &sealed);
+    assert_int_equal(inc_sealed_peek(&reader, &kind, 4096, &sealed), INCISE_OK); /* more than there is */
+    assert_int_equal(sealed.tables.end - sealed.tables.at, 10 * first);
+    inc_sealed_release(test_ctx(), &sealed);
+    bytes.data[24] ^= 1;
+    assert_int_equal(inc_sealed_peek(&reader, &kind, sizeof table, &sealed), INCISE_ERROR_DATA);
+    inc_sealed_release(test_ctx(), &sealed);
+    inc_buffer_fini(&bytes);
+    assert_int_equal(test_live_allocations(), 0);
+}
+
 static void other_kinds_are_refused(void **state)
 {
     (void)state;
@@ -156,7 +188,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tables_and_values_come_back), cmocka_unit_test(any_bit_counts),
         cmocka_unit_test(other_kinds_are_refused),     cmocka_unit_test(memory_may_be_short),
-        cmocka_unit_test(mended_files_are_read),
+        cmocka_unit_test(mended_files_are_read),       cmocka_unit_test(first_tables_are_peeked_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
