@@ -163,6 +163,7 @@ struct inc_batch {
     const uint32_t *start;   /* n_sequences + 1 */
     const int32_t *position; /* n_tokens: the token's index in its padded row */
     const struct inc_bias *biases;
+    size_t n_buffers;
     void *const *buffers;    /* base of each buffer: as many rows as its domain has */
     const size_t *row_bytes; /* bytes from one row to the next */
     const bool *passing;     /* of each buffer: whether it is made and used up within the call of run; NULL: none */
@@ -203,9 +204,10 @@ struct inc_device_ops {
     void (*release)(struct inc_device *device, struct inc_prepared *prepared);
     void (*describe)(const struct inc_device *device, const struct inc_step *step, const struct inc_prepared *prepared,
                      struct inc_step_info *info);
-    /* Bytes of scratch per run that any of the steps needs for batches of up to `n_tokens`. */
+    /* Bytes of scratch per run that any of the steps, of a plan with `n_buffers`, needs for batches of up to
+     * `n_tokens`. */
     size_t (*scratch_bytes)(const struct inc_device *device, const struct inc_step *steps, size_t n_steps,
-                            size_t n_tokens);
+                            size_t n_buffers, size_t n_tokens);
     /* Runs `n` consecutive steps of one stage: an Attention or Pool alone, or steps that make row r from rows r, among
      * them at most one group of Linears that stand together, read the same rows and do not read each other's. So a
      * device may run a slab of rows through all of them before the next. The caller keeps `scratch` (64-byte aligned)

@@ -150,7 +150,8 @@ size_t inc_run_estimate(const struct inc_program *program, size_t sequences, siz
     for (size_t i = 0; i < plan->n_biases; i++)
         if (!bias_bytes(plan->biases[i].value, sequences, length, &bias) || !inc_size_add(bytes, bias, &bytes))
             return SIZE_MAX;
-    size_t scratch = program->device->ops->scratch_bytes(program->device, plan->steps, plan->n_steps, tokens);
+    size_t scratch = program->device->ops->scratch_bytes(program->device, plan->steps, plan->n_steps, plan->n_buffers,
+                                                         tokens);
     if (!inc_size_add(bytes, scratch, &bytes)) return SIZE_MAX;
     return bytes;
 }

@@ -30,6 +30,7 @@ static bool arena_size(const struct inc_plan *plan, const size_t rows[INC_DOMAIN
 static enum incise_status reserve(struct inc_run *run, size_t sequences, size_t length)
 {
     const struct inc_program *program = run->program;
+    const struct inc_plan *plan = &program->plan;
     const struct inc_ctx *ctx = program->ctx;
     size_t rows[INC_DOMAINS], bytes, tokens;
     bool fits = inc_size_mul(sequences, length, &tokens) && tokens <= INT32_MAX / 2;
@@ -38,7 +39,7 @@ static enum incise_status reserve(struct inc_run *run, size_t sequences, size_t 
         rows[INC_DOMAIN_TOKENS] = tokens;
         rows[INC_DOMAIN_SEQUENCES] = inc_max_size(inc_round_up(sequences, 16), run->capacity[INC_DOMAIN_SEQUENCES]);
     }
-    if (!fits || !arena_size(&program->plan, rows, &bytes))
+    if (!fits || !arena_size(plan, rows, &bytes))
         return inc_fail(ctx, INCISE_ERROR_DATA, "a batch of %zu x %zu tokens is too large", sequences, length);
     if (memcmp(rows, run->capacity, sizeof rows) == 0) return INCISE_OK;
     memset(run->capacity, 0, sizeof run->capacity);
@@ -46,7 +47,7 @@ static enum incise_status reserve(struct inc_run *run, size_t sequences, size_t 
     INC_TRY(fresh(ctx, (void **)&run->position, tokens, sizeof *run->position));
     INC_TRY(fresh(ctx, (void **)&run->sequence, tokens, sizeof *run->sequence));
     INC_TRY(fresh(ctx, &run->arena, bytes, 1));
-    size_t scratch = program->device->ops->scratch_bytes(program->device, program->plan.steps, program->plan.n_steps,
+    size_t scratch = program->device->ops->scratch_bytes(program->device, plan->steps, plan->n_steps, plan->n_buffers,
                                                          tokens);
     INC_TRY(fresh(ctx, &run->scratch, scratch, 1));
     run->arena_bytes = bytes;
@@ -102,6 +103,7 @@ enum incise_status inc_run_pack_tokens(struct inc_run *run)
                                     .start = run->start,
                                     .position = run->position,
                                     .biases = run->biases,
+                                    .n_buffers = run->program->plan.n_buffers,
                                     .buffers = run->buffers,
                                     .row_bytes = run->row_bytes};
     return INCISE_OK;

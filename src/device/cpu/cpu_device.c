@@ -81,9 +81,9 @@ static size_t worker_scratch(const struct inc_cpu *cpu, const struct inc_step *s
     return bytes;
 }
 
-static size_t view_bytes(const struct inc_cpu *cpu, size_t n_views)
+static size_t view_bytes(const struct inc_cpu *cpu, size_t n_buffers)
 {
-    return inc_round_up(inc_pool_threads(cpu->pool) * n_views * sizeof(void *), INC_ALIGN);
+    return inc_round_up(inc_pool_threads(cpu->pool) * n_buffers * sizeof(void *), INC_ALIGN);
 }
 
 static size_t busy_bytes(const struct inc_cpu *cpu, size_t n_steps)
@@ -91,29 +91,13 @@ static size_t busy_bytes(const struct inc_cpu *cpu, size_t n_steps)
     return inc_round_up(inc_pool_threads(cpu->pool) * n_steps * sizeof(double), INC_ALIGN);
 }
 
-/* One more than the highest buffer that the steps read or write, also with other slots. */
-static size_t count_views(const struct inc_step *steps, size_t n_steps)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < n_steps; i++) {
-        const struct inc_step *step = &steps[i];
-        for (uint32_t k = 0; k < step->n_in; k++) n = inc_max_size(n, (size_t)step->in[k].buffer + 1);
-        n = inc_max_size(n, (size_t)step->out.buffer + 1);
-        if (step->op != INC_OP_LINEAR || step->u.linear.floats.buffer == INC_NO_BUFFER) continue;
-        n = inc_max_size(n, (size_t)step->u.linear.floats.buffer + 1);
-        n = inc_max_size(n, (size_t)step->u.linear.copy.buffer + 1);
-    }
-    return n;
-}
-
 /* Busy times and views, then per-worker scratch and a table of one item index per sequence: no batch has more sequences
  * than token slots. */
 static size_t cpu_scratch_bytes(const struct inc_device *device, const struct inc_step *steps, size_t n_steps,
-                                size_t n_tokens)
+                                size_t n_buffers, size_t n_tokens)
 {
     const struct inc_cpu *cpu = (const struct inc_cpu *)device;
-    size_t bytes = (n_tokens + 1) * sizeof(size_t) + busy_bytes(cpu, n_steps);
-    bytes += view_bytes(cpu, count_views(steps, n_steps));
+    size_t bytes = (n_tokens + 1) * sizeof(size_t) + busy_bytes(cpu, n_steps) + view_bytes(cpu, n_buffers);
     return worker_scratch(cpu, steps, n_steps) * inc_pool_threads(cpu->pool) + bytes;
 }
 
@@ -142,8 +126,7 @@ static enum incise_status cpu_run(struct inc_device *device, const struct inc_st
         memset(scratch, 0, bytes);
     }
     stage.views = (void **)(void *)((unsigned char *)scratch + bytes);
-    stage.n_views = count_views(steps, n);
-    run_stage(&stage, (unsigned char *)scratch + bytes + view_bytes(cpu, stage.n_views));
+    run_stage(&stage, (unsigned char *)scratch + bytes + view_bytes(cpu, batch->n_buffers));
     for (size_t i = 0; batch->seconds != NULL && i < workers * n; i++)
         batch->seconds[i % n] += stage.busy[i] / (double)workers;
     return INCISE_OK;

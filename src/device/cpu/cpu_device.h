@@ -76,8 +76,7 @@ struct inc_cpu_stage {
     size_t n;
     const struct inc_batch *batch;
     double *busy; /* [workers][n] seconds, if the batch is measured */
-    void **views; /* [workers][n_views] buffers as a worker sees them (cpu_stage.c) */
-    size_t n_views;
+    void **views; /* [workers][batch->n_buffers] buffers as a worker sees them (cpu_stage.c) */
 };
 
 static inline double inc_cpu_clock(const struct inc_cpu_stage *stage)

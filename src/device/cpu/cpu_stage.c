@@ -28,7 +28,7 @@ static void rebase(const struct slabs *slabs, void **view, uint32_t buffer, size
 static void *const *slab_view(const struct slabs *slabs, size_t row, unsigned worker)
 {
     const struct inc_cpu_stage *stage = slabs->stage;
-    void **view = stage->views + worker * stage->n_views;
+    void **view = stage->views + worker * stage->batch->n_buffers;
     for (size_t i = slabs->first; i < slabs->first + slabs->n; i++) {
         const struct inc_step *step = &stage->steps[i];
         for (uint32_t k = 0; k < step->n_in; k++) rebase(slabs, view, step->in[k].buffer, row, worker);

@@ -48,9 +48,9 @@ static void null_describe(const struct inc_device *device, const struct inc_step
 }
 
 static size_t null_scratch_bytes(const struct inc_device *device, const struct inc_step *steps, size_t n_steps,
-                                 size_t n_tokens)
+                                 size_t n_buffers, size_t n_tokens)
 {
-    (void)device, (void)steps, (void)n_steps, (void)n_tokens;
+    (void)device, (void)steps, (void)n_steps, (void)n_buffers, (void)n_tokens;
     return 0;
 }
 
