@@ -14,13 +14,19 @@ struct edit_options {
     struct incise_quantize_options quantize;
     struct incise_convert_options convert;
     struct incise_statistics_options statistics;
+    struct incise_calibration calibration; /* of whichever of them it is */
+    const char *calibrate;                 /* file of its texts */
+    long tokens;
     const char *shard;
     long seed;
-    const char *calibrate; /* file of texts */
-    long tokens;
     struct tool_list require;
     const char *validate_texts, *retrieval; /* files */
 };
+
+static void show_progress(void *user, size_t done, size_t total, const char *name)
+{
+    tool_progress(user, done, total, name);
+}
 
 static void edit_defaults(void *block)
 {
@@ -31,17 +37,10 @@ static void edit_defaults(void *block)
     incise_statistics_options_init(&options->statistics);
     options->prune.pattern = NULL; /* both must be said: they decide what is lost */
     options->prune.sparsity = -1;
-}
-
-static void show_progress(void *user, size_t done, size_t total, const char *name)
-{
-    tool_progress(user, done, total, name);
-}
-
-static enum incise_status check_out(const struct edit_options *options, const char *what)
-{
-    if (options->out != NULL) return INCISE_OK;
-    return tool_fail(INCISE_ERROR_USAGE, "-o OUT is missing: the %s to write", what);
+    options->prune.progress = options->quantize.progress = options->statistics.progress = show_progress;
+    options->prune.progress_user = "prune";
+    options->quantize.progress_user = "quantize";
+    options->statistics.progress_user = "statistics";
 }
 
 /* What was changed, layer by layer. `pruned` picks the columns. */
@@ -69,75 +68,27 @@ static enum incise_status print_changes(const struct tool_global *global, const 
     return status;
 }
 
-/* ---- convert --------------------------------------------------------------------------------------------------- */
+/* ---- the frame ------------------------------------------------------------------------------------------------- */
 
-#define OPTION(name, letter, kind, field, values, help)                                                                \
-    {                                                                                                                  \
-        name, letter, kind, offsetof(struct edit_options, field), values, help, NULL                                   \
-    }
-#define OUTPUT_OPTIONS                                                                                                 \
-    OPTION("output", 'o', TOOL_TEXT, out, "OUT", "folder to write"),                                                   \
-        OPTION("force", 'f', TOOL_FLAG, force, NULL, "replace OUT if it exists")
-
-#define CALIBRATION_OPTIONS(calibration)                                                                               \
-    OPTION("tokens", 0, TOOL_INT, tokens, "N", "of --calibrate, texts in order (default: 32768)"),                     \
-        OPTION("prompt", 0, TOOL_TEXT, calibration.prompt, "NAME",                                                     \
-               "of the model's prompts, before --calibrate's texts (default: document and query in turn)"),            \
-        OPTION("tokenizer", 0, TOOL_TEXT, calibration.tokenizer, "PATH", "for --calibrate (default: beside the model)")
-
-static const struct tool_option convert_table[] = {
-    OUTPUT_OPTIONS,
-    OPTION("task", 0, TOOL_TEXT, convert.task, "features|embedding",
-           "features: token vectors, as optimum's feature-extraction; embedding: text vectors too"),
-    OPTION("keep-quantized", 0, TOOL_FLAG, keep_quantized, NULL,
-           "Q8_0 and Q4_0 matrices of a GGUF file stay integers of the same values"),
+/* One run of a command. */
+struct edit {
+    const struct tool_global *global;
+    struct edit_options *options;
+    const char *model;
+    struct incise_engine *engine;
+    struct texts texts; /* of --calibrate */
 };
 
-static enum incise_status convert_run(const struct tool_global *global, void *block, char **arguments, size_t n)
+/* What differs between the commands. */
+struct edit_kind {
+    const char *writes;                                        /* "folder" or "file" */
+    enum incise_status (*check)(struct edit_options *options); /* before texts are read; may be NULL */
+    enum incise_status (*run)(struct edit *edit);
+};
+
+static enum incise_status load_calibration(struct edit_options *options, struct texts *texts)
 {
-    struct edit_options *options = block;
-    struct incise_engine *engine = NULL;
-    (void)n;
-    enum incise_status status = check_out(options, "folder");
-    if (status == INCISE_OK) status = tool_engine(global, &engine);
-    options->convert.force = options->force;
-    options->convert.keep_quantized = options->keep_quantized;
-    if (status == INCISE_OK) status = incise_convert(engine, arguments[0], options->out, &options->convert);
-    incise_engine_destroy(engine);
-    return status;
-}
-
-const struct tool_command tool_convert = {
-    .name = "convert",
-    .arguments = "SOURCE -o OUT",
-    .summary = "Hugging Face folder (config.json, model.safetensors) or GGUF file to OpenVINO IR folder",
-    .options = convert_table,
-    .n_options = sizeof convert_table / sizeof convert_table[0],
-    .min_arguments = 1,
-    .max_arguments = 1,
-    .options_bytes = sizeof(struct edit_options),
-    .defaults = edit_defaults,
-    .run = convert_run,
-};
-
-/* ---- statistics ------------------------------------------------------------------------------------------------ */
-
-#define CALIBRATE_OPTION                                                                                               \
-    OPTION("calibrate", 'c', TOOL_TEXT, calibrate, "FILE",                                                             \
-           "texts of the kind that the model will meet: lines, .jsonl (`text`) or .tsv (query, document)")
-
-static const struct tool_option statistics_table[] = {
-    OPTION("output", 'o', TOOL_TEXT, out, "FILE", "file to write; an interrupted run goes on with what is there"),
-    OPTION("force", 'f', TOOL_FLAG, force, NULL, "replace FILE, whatever it is"),
-    CALIBRATE_OPTION,
-    CALIBRATION_OPTIONS(statistics.calibration),
-    OPTION("shard", 0, TOOL_TEXT, shard, "I/N",
-           "of the texts only every N-th from I on, I from 0 to N - 1; `merge` joins the shards"),
-};
-
-static enum incise_status load_calibration(const struct edit_options *options, struct texts *texts,
-                                           struct incise_calibration *calibration)
-{
+    struct incise_calibration *calibration = &options->calibration;
     if (options->tokens < 0) return tool_fail(INCISE_ERROR_USAGE, "--tokens %ld: use 1 or more", options->tokens);
     if (options->calibrate == NULL) return INCISE_OK;
     enum incise_status status = calibration_texts_load(options->calibrate, texts);
@@ -149,41 +100,111 @@ static enum incise_status load_calibration(const struct edit_options *options, s
     return INCISE_OK;
 }
 
-static enum incise_status statistics_run(const struct tool_global *global, void *block, char **arguments, size_t n)
+static enum incise_status run_edit(const struct edit_kind *kind, const struct tool_global *global,
+                                   struct edit_options *options, const char *model)
 {
-    struct edit_options *options = block;
-    struct incise_calibration *calibration = &options->statistics.calibration;
-    struct incise_engine *engine = NULL;
-    struct texts texts = {0};
-    (void)n;
-    enum incise_status status = check_out(options, "file");
-    if (status == INCISE_OK && options->calibrate == NULL)
-        status = tool_fail(INCISE_ERROR_USAGE, "--calibrate is missing: the texts to run the model on");
-    if (status == INCISE_OK && options->shard != NULL)
-        status = tool_parse_shard(options->shard, &calibration->shard, &calibration->shards);
-    if (status == INCISE_OK) status = load_calibration(options, &texts, calibration);
-    if (status == INCISE_OK) status = tool_engine(global, &engine);
-    options->statistics.force = options->force;
-    options->statistics.progress = show_progress;
-    options->statistics.progress_user = "statistics";
-    if (status == INCISE_OK) status = incise_statistics(engine, arguments[0], options->out, &options->statistics);
-    incise_engine_destroy(engine);
-    texts_release(&texts);
+    struct edit edit = {.global = global, .options = options, .model = model};
+    enum incise_status status = INCISE_OK;
+    if (options->out == NULL)
+        status = tool_fail(INCISE_ERROR_USAGE, "-o OUT is missing: the %s to write", kind->writes);
+    if (status == INCISE_OK && kind->check != NULL) status = kind->check(options);
+    if (status == INCISE_OK) status = load_calibration(options, &edit.texts);
+    if (status == INCISE_OK) status = tool_engine(global, &edit.engine);
+    if (status == INCISE_OK) status = kind->run(&edit);
+    incise_engine_destroy(edit.engine);
+    texts_release(&edit.texts);
     return status;
 }
 
-const struct tool_command tool_statistics = {
-    .name = "statistics",
-    .arguments = "MODEL -o FILE --calibrate TEXTS",
-    .summary = "what the layers of a model read on texts, for prune; in shards if need be, and resumed if interrupted",
-    .options = statistics_table,
-    .n_options = sizeof statistics_table / sizeof statistics_table[0],
-    .min_arguments = 1,
-    .max_arguments = 1,
-    .options_bytes = sizeof(struct edit_options),
-    .defaults = edit_defaults,
-    .run = statistics_run,
+/* Command `edit` of edit_kind `edit`_kind and options `edit`_table. */
+#define EDIT_COMMAND(edit, argument_text, summary_text)                                                                \
+    static enum incise_status edit##_run(const struct tool_global *global, void *options, char **arguments, size_t n)  \
+    {                                                                                                                  \
+        (void)n;                                                                                                       \
+        return run_edit(&edit##_kind, global, options, arguments[0]);                                                  \
+    }                                                                                                                  \
+    const struct tool_command tool_##edit = {                                                                          \
+        .name = #edit,                                                                                                 \
+        .arguments = argument_text,                                                                                    \
+        .summary = summary_text,                                                                                       \
+        .options = edit##_table,                                                                                       \
+        .n_options = sizeof edit##_table / sizeof edit##_table[0],                                                     \
+        .min_arguments = 1,                                                                                            \
+        .max_arguments = 1,                                                                                            \
+        .options_bytes = sizeof(struct edit_options),                                                                  \
+        .defaults = edit_defaults,                                                                                     \
+        .run = edit##_run,                                                                                             \
+    }
+
+#define OPTION(name, letter, kind, field, values, help)                                                                \
+    {                                                                                                                  \
+        name, letter, kind, offsetof(struct edit_options, field), values, help, NULL                                   \
+    }
+#define OUTPUT_OPTIONS                                                                                                 \
+    OPTION("output", 'o', TOOL_TEXT, out, "OUT", "folder to write"),                                                   \
+        OPTION("force", 'f', TOOL_FLAG, force, NULL, "replace OUT if it exists")
+#define CALIBRATE_OPTION                                                                                               \
+    OPTION("calibrate", 'c', TOOL_TEXT, calibrate, "FILE",                                                             \
+           "texts of the kind that the model will meet: lines, .jsonl (`text`) or .tsv (query, document)")
+#define CALIBRATION_OPTIONS                                                                                            \
+    OPTION("tokens", 0, TOOL_INT, tokens, "N", "of --calibrate, texts in order (default: 32768)"),                     \
+        OPTION("prompt", 0, TOOL_TEXT, calibration.prompt, "NAME",                                                     \
+               "of the model's prompts, before --calibrate's texts (default: document and query in turn)"),            \
+        OPTION("tokenizer", 0, TOOL_TEXT, calibration.tokenizer, "PATH", "for --calibrate (default: beside the model)")
+
+/* ---- convert --------------------------------------------------------------------------------------------------- */
+
+static const struct tool_option convert_table[] = {
+    OUTPUT_OPTIONS,
+    OPTION("task", 0, TOOL_TEXT, convert.task, "features|embedding",
+           "features: token vectors, as optimum's feature-extraction; embedding: text vectors too"),
+    OPTION("keep-quantized", 0, TOOL_FLAG, keep_quantized, NULL,
+           "Q8_0 and Q4_0 matrices of a GGUF file stay integers of the same values"),
 };
+
+static enum incise_status convert(struct edit *edit)
+{
+    struct edit_options *options = edit->options;
+    options->convert.force = options->force;
+    options->convert.keep_quantized = options->keep_quantized;
+    return incise_convert(edit->engine, edit->model, options->out, &options->convert);
+}
+
+static const struct edit_kind convert_kind = {"folder", NULL, convert};
+EDIT_COMMAND(convert, "SOURCE -o OUT",
+             "Hugging Face folder (config.json, model.safetensors) or GGUF file to OpenVINO IR folder");
+
+/* ---- statistics ------------------------------------------------------------------------------------------------ */
+
+static const struct tool_option statistics_table[] = {
+    OPTION("output", 'o', TOOL_TEXT, out, "FILE", "file to write; an interrupted run goes on with what is there"),
+    OPTION("force", 'f', TOOL_FLAG, force, NULL, "replace FILE, whatever it is"),
+    CALIBRATE_OPTION,
+    CALIBRATION_OPTIONS,
+    OPTION("shard", 0, TOOL_TEXT, shard, "I/N",
+           "of the texts only every N-th from I on, I from 0 to N - 1; `merge` joins the shards"),
+};
+
+static enum incise_status check_statistics(struct edit_options *options)
+{
+    struct incise_calibration *calibration = &options->calibration;
+    if (options->calibrate == NULL)
+        return tool_fail(INCISE_ERROR_USAGE, "--calibrate is missing: the texts to run the model on");
+    if (options->shard == NULL) return INCISE_OK;
+    return tool_parse_shard(options->shard, &calibration->shard, &calibration->shards);
+}
+
+static enum incise_status statistics(struct edit *edit)
+{
+    struct edit_options *options = edit->options;
+    options->statistics.calibration = options->calibration;
+    options->statistics.force = options->force;
+    return incise_statistics(edit->engine, edit->model, options->out, &options->statistics);
+}
+
+static const struct edit_kind statistics_kind = {"file", check_statistics, statistics};
+EDIT_COMMAND(statistics, "MODEL -o FILE --calibrate TEXTS",
+             "what the layers of a model read on texts, for prune; in shards if need be, and resumed if interrupted");
 
 /* ---- prune ----------------------------------------------------------------------------------------------------- */
 
@@ -207,7 +228,7 @@ static const struct tool_option prune_table[] = {
     OPTION("traces", 0, TOOL_TEXT, prune.traces, "FILE",
            "removal orders of wanda or obs in the model as it is: kept in FILE by the first run, read by others of "
            "other sparsity, which then only fit what stays"),
-    CALIBRATION_OPTIONS(prune.calibration),
+    CALIBRATION_OPTIONS,
     OPTION("norm", 0, TOOL_TEXT, prune.norm, "l1|l2", "score of a block for magnitude (default: l1)"),
     OPTION("select", 0, TOOL_TEXT, prune.select, "REGEX",
            "layers, by their or their weight's name (default: every MatMul)"),
@@ -215,45 +236,32 @@ static const struct tool_option prune_table[] = {
     OPTION("seed", 0, TOOL_INT, seed, "N", "of random"),
 };
 
-static enum incise_status prune_run(const struct tool_global *global, void *block, char **arguments, size_t n)
+static enum incise_status check_prune(struct edit_options *options)
 {
-    struct edit_options *options = block;
-    struct incise_engine *engine = NULL;
+    if (options->prune.pattern == NULL)
+        return tool_fail(INCISE_ERROR_USAGE,
+                         "--pattern is missing: element, channel, or block:RxC, such as block:32x4");
+    if (options->prune.sparsity < 0)
+        return tool_fail(INCISE_ERROR_USAGE, "--sparsity is missing: the share to remove, such as 0.5");
+    return INCISE_OK;
+}
+
+static enum incise_status prune(struct edit *edit)
+{
+    struct edit_options *options = edit->options;
     struct incise_changes *changes = NULL;
-    struct texts texts = {0};
-    (void)n;
-    enum incise_status status = check_out(options, "folder");
-    if (status == INCISE_OK && options->prune.pattern == NULL)
-        status =
-            tool_fail(INCISE_ERROR_USAGE, "--pattern is missing: element, channel, or block:RxC, such as block:32x4");
-    if (status == INCISE_OK && options->prune.sparsity < 0)
-        status = tool_fail(INCISE_ERROR_USAGE, "--sparsity is missing: the share to remove, such as 0.5");
-    if (status == INCISE_OK) status = load_calibration(options, &texts, &options->prune.calibration);
-    if (status == INCISE_OK) status = tool_engine(global, &engine);
+    options->prune.calibration = options->calibration;
     options->prune.force = options->force;
     options->prune.seed = (uint64_t)options->seed;
-    options->prune.progress = show_progress;
-    options->prune.progress_user = "prune";
-    if (status == INCISE_OK) status = incise_prune(engine, arguments[0], options->out, &options->prune, &changes);
-    if (status == INCISE_OK) status = print_changes(global, changes, true);
+    enum incise_status status = incise_prune(edit->engine, edit->model, options->out, &options->prune, &changes);
+    if (status == INCISE_OK) status = print_changes(edit->global, changes, true);
     incise_changes_destroy(changes);
-    incise_engine_destroy(engine);
-    texts_release(&texts);
     return status;
 }
 
-const struct tool_command tool_prune = {
-    .name = "prune",
-    .arguments = "MODEL -o OUT --pattern P --sparsity S",
-    .summary = "removes weights: zeros in blocks that the kernels skip, or whole feed-forward channels",
-    .options = prune_table,
-    .n_options = sizeof prune_table / sizeof prune_table[0],
-    .min_arguments = 1,
-    .max_arguments = 1,
-    .options_bytes = sizeof(struct edit_options),
-    .defaults = edit_defaults,
-    .run = prune_run,
-};
+static const struct edit_kind prune_kind = {"folder", check_prune, prune};
+EDIT_COMMAND(prune, "MODEL -o OUT --pattern P --sparsity S",
+             "removes weights: zeros in blocks that the kernels skip, or whole feed-forward channels");
 
 /* ---- quantize -------------------------------------------------------------------------------------------------- */
 
@@ -267,7 +275,7 @@ static const struct tool_option quantize_table[] = {
            "nearest: scales that hold the largest weight; search: those of least squared error; gptq: errors are made "
            "up for by other weights (default: gptq with --calibrate, else nearest)"),
     CALIBRATE_OPTION,
-    CALIBRATION_OPTIONS(quantize.calibration),
+    CALIBRATION_OPTIONS,
     OPTION("activations", 'a', TOOL_TEXT, quantize.activations, "dynamic|static|float",
            "dynamic: rows are quantized on the fly and integers multiplied; static: in ranges found with --calibrate, "
            "written as FakeQuantize; float: weights only (default: dynamic)"),
@@ -278,8 +286,8 @@ static const struct tool_option quantize_table[] = {
            "of static activations: all values seen, or of least squared error (default: mse)"),
     OPTION("require", 0, TOOL_LIST, require, "FIGURE>=N",
            "accuracy control: layers get back precision until the end of the figure's 95 % interval holds, on the "
-           "texts of --retrieval, --texts, or else those that --calibrate holds out; prints each decision; exit code 10 "
-           "if nothing helps; repeatable"),
+           "texts of --retrieval, --texts, or else those that --calibrate holds out; prints each decision; exit code "
+           "10 if nothing helps; repeatable"),
     OPTION("retrieval", 0, TOOL_TEXT, retrieval, "FILE",
            "query<TAB>document, or .jsonl with those keys, for --require"),
     OPTION("texts", 0, TOOL_TEXT, validate_texts, "FILE",
@@ -321,17 +329,16 @@ static struct incise_text_list list_of(const struct texts *texts)
     return (struct incise_text_list){(const char *const *)texts->items, texts->lengths, texts->n};
 }
 
-static enum incise_status load_validation(const struct edit_options *options, const struct texts *calibration,
-                                          struct controlled *controlled, struct incise_quantize_options *quantize)
+static enum incise_status load_validation(struct edit_options *options, struct controlled *controlled)
 {
-    struct incise_validation *validation = &quantize->validation;
+    struct incise_validation *validation = &options->quantize.validation;
     enum incise_status status = INCISE_OK;
     if (options->retrieval != NULL) status = text_pairs_load(options->retrieval, &controlled->pairs);
     if (status == INCISE_OK && options->validate_texts != NULL)
         status = texts_load(options->validate_texts, &controlled->texts);
-    if (options->retrieval == NULL && options->validate_texts == NULL && calibration->n == 0)
+    if (options->retrieval == NULL && options->validate_texts == NULL && options->calibration.n == 0)
         return tool_fail(INCISE_ERROR_USAGE, "--require needs texts that decide: --retrieval, --texts or --calibrate");
-    validation->prompt = quantize->calibration.prompt;
+    validation->prompt = options->calibration.prompt;
     validation->texts = list_of(&controlled->texts);
     validation->queries = list_of(&controlled->pairs.queries);
     validation->documents = list_of(&controlled->pairs.documents);
@@ -359,15 +366,12 @@ static void add_decision(void *user, const struct incise_decision *decision)
     tool_set_text(rows, "met", decision->met ? "yes" : "no");
 }
 
-static enum incise_status open_control(struct edit_options *options, const struct texts *calibration,
-                                       struct controlled *controlled)
+static enum incise_status open_control(struct edit_options *options, struct controlled *controlled)
 {
     struct incise_quantize_options *quantize = &options->quantize;
-    if (options->require.n == 0 && (options->retrieval != NULL || options->validate_texts != NULL))
-        return tool_fail(INCISE_ERROR_USAGE, "--retrieval and --texts are for --require");
     if (options->require.n == 0) return INCISE_OK;
     enum incise_status status = parse_requirements(&options->require, controlled);
-    if (status == INCISE_OK) status = load_validation(options, calibration, controlled, quantize);
+    if (status == INCISE_OK) status = load_validation(options, controlled);
     if (status == INCISE_OK && (controlled->decisions = tool_rows_create()) == NULL) status = INCISE_ERROR_MEMORY;
     quantize->requirements = controlled->requirements;
     quantize->n_requirements = options->require.n;
@@ -385,52 +389,41 @@ static void close_control(struct controlled *controlled)
     free(controlled->parsed);
 }
 
-/* The decisions are printed whether or not they led to a model. */
-static enum incise_status quantize(struct incise_engine *engine, const struct tool_global *global, const char *model,
-                                   const struct edit_options *options, const struct controlled *controlled)
+static enum incise_status check_quantize(struct edit_options *options)
 {
-    struct incise_changes *changes = NULL;
-    enum incise_status status = incise_quantize(engine, model, options->out, &options->quantize, &changes), printed;
-    if (controlled->n_decisions > 0) {
+    if (options->require.n == 0 && (options->retrieval != NULL || options->validate_texts != NULL))
+        return tool_fail(INCISE_ERROR_USAGE, "--retrieval and --texts are for --require");
+    return INCISE_OK;
+}
+
+/* The decisions are printed whether or not they led to a model. */
+static enum incise_status print_quantized(const struct tool_global *global, const struct controlled *controlled,
+                                          const struct incise_changes *changes, enum incise_status status)
+{
+    enum incise_status printed = INCISE_OK;
+    if (controlled->n_decisions > 0)
         printed = tool_rows_print(controlled->decisions, (enum tool_format)global->format, false);
-        if (status == INCISE_OK) status = printed;
-    } else if (status == INCISE_OK) {
-        status = print_changes(global, changes, false);
+    else if (status == INCISE_OK)
+        printed = print_changes(global, changes, false);
+    return status == INCISE_OK ? printed : status;
+}
+
+static enum incise_status quantize(struct edit *edit)
+{
+    struct edit_options *options = edit->options;
+    struct incise_changes *changes = NULL;
+    struct controlled controlled = {0};
+    options->quantize.calibration = options->calibration;
+    options->quantize.force = options->force;
+    enum incise_status status = open_control(options, &controlled);
+    if (status == INCISE_OK) {
+        status = incise_quantize(edit->engine, edit->model, options->out, &options->quantize, &changes);
+        status = print_quantized(edit->global, &controlled, changes, status);
     }
     incise_changes_destroy(changes);
-    return status;
-}
-
-static enum incise_status quantize_run(const struct tool_global *global, void *block, char **arguments, size_t n)
-{
-    struct edit_options *options = block;
-    struct incise_engine *engine = NULL;
-    struct controlled controlled = {0};
-    struct texts texts = {0};
-    (void)n;
-    enum incise_status status = check_out(options, "folder");
-    if (status == INCISE_OK) status = load_calibration(options, &texts, &options->quantize.calibration);
-    if (status == INCISE_OK) status = open_control(options, &texts, &controlled);
-    if (status == INCISE_OK) status = tool_engine(global, &engine);
-    options->quantize.force = options->force;
-    options->quantize.progress = show_progress;
-    options->quantize.progress_user = "quantize";
-    if (status == INCISE_OK) status = quantize(engine, global, arguments[0], options, &controlled);
-    incise_engine_destroy(engine);
     close_control(&controlled);
-    texts_release(&texts);
     return status;
 }
 
-const struct tool_command tool_quantize = {
-    .name = "quantize",
-    .arguments = "MODEL -o OUT",
-    .summary = "stores weights as integers",
-    .options = quantize_table,
-    .n_options = sizeof quantize_table / sizeof quantize_table[0],
-    .min_arguments = 1,
-    .max_arguments = 1,
-    .options_bytes = sizeof(struct edit_options),
-    .defaults = edit_defaults,
-    .run = quantize_run,
-};
+static const struct edit_kind quantize_kind = {"folder", check_quantize, quantize};
+EDIT_COMMAND(quantize, "MODEL -o OUT", "stores weights as integers");
