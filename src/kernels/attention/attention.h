@@ -32,16 +32,21 @@ struct inc_attention_row {
     float max, sum, rescale;
 };
 
-/* The row functions of integer products. nr is gemm_i8's. */
+/* The row functions of integer products, with the same results on every instruction set. nr is gemm_i8's. */
 struct inc_attention_i8 {
-    /* n rows of d u8 around 128, ld bytes apart, to s8 in place; sums[j] = sum of row j. d is a multiple of 64. */
-    void (*flip_rows)(size_t n, size_t d, uint8_t *rows, size_t ld, int32_t *sums);
+    /* n rows of d values, ldx apart, to bytes around `zero` (0 or 128) as in quant/quantize.h, `zero` behind d up to a
+     * multiple of 16, which is how far apart the rows of q are. scale: [n]. Returns whether all scales are finite. */
+    bool (*quantize)(size_t n, size_t d, const float *x, size_t ldx, unsigned zero, uint8_t *q, float *scale);
+    /* sums[j] = the sum of key j < nr of a strip of `quads` quads */
+    void (*sum_keys)(size_t quads, const int8_t *strip, int32_t *sums);
     /* n value rows of d <= nr columns -> one gemm_i8 strip of ceil(n / 4) quads and the columns' scales [nr]; missing
      * rows and columns are 0. A column with NaN or infinity has scale NaN. */
     void (*pack_values)(size_t n, size_t d, const float *v, size_t ldv, int8_t *out, float *scale);
-    /* n weights in [0, 1] to bytes q = rint(255 w), at the same place, 0 behind them up to a multiple of 4. Returns the
-     * sum of the bytes. NaN gives anything. */
-    uint32_t (*pack_weights)(size_t n, float *weights);
+    /* As softmax below, but the weights w become bytes q = 255 w, rounded, their sum that of the q / 255. `weights` may
+     * be s, or lie before it. Scores that are NaN are looked for if `suspect`, and make the sum NaN; their bytes are
+     * 0. 255 w is off by a fiftieth at most. */
+    void (*softmax)(float *s, size_t n, float scale, const float *bias, bool suspect, uint8_t *weights,
+                    struct inc_attention_row *row);
 };
 
 struct inc_attention_kernel {

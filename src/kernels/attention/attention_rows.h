@@ -76,29 +76,42 @@ static float largest(const float *s, size_t n)
     return vf_reduce_max(top);
 }
 
-/* max ignores NaN, which the weights then carry into the sum. The difference to it is taken before anything is scaled,
- * so scores of -1e9 (what additive masks hide with) lose nothing. */
+/* What makes the exponents of a row's scores: (s - max) * factor. */
+struct shift {
+    vf max, factor;
+};
+
+/* Takes the scores into the row's largest, and finds out what that does to the blocks before. The difference to it is
+ * taken before anything is scaled, so scores of -1e9 (what additive masks hide with) lose nothing. */
+static inline struct shift begin_softmax(const float *s, size_t n, float scale, struct inc_attention_row *row)
+{
+    const float before = row->max, found = largest(s, n);
+    if (found > before) row->max = found;
+    const struct shift shift = {vf_set1(row->max > -INFINITY ? row->max : 0.0f), vf_set1(scale * VF_LOG2E)};
+    row->rescale = 0.0f;
+    if (before > -INFINITY)
+        row->rescale = vf_reduce_max(weight(vf_mul(vf_sub(vf_set1(before), shift.max), shift.factor)));
+    return shift;
+}
+
+/* max ignores NaN, which the weights then carry into the sum. */
 static void softmax(float *s, size_t n, float scale, const float *bias, struct inc_attention_row *row)
 {
     const bool plain = bias == NULL && scale > 0.0f;
     if (!plain) scale_scores(s, n, scale, bias);
-    const float before = row->max, found = largest(s, n);
-    if (found > before) row->max = found;
-    const vf factor = vf_set1((plain ? scale : 1.0f) * VF_LOG2E);
-    const vf max = vf_set1(row->max > -INFINITY ? row->max : 0.0f);
+    const struct shift shift = begin_softmax(s, n, plain ? scale : 1.0f, row);
     vf sum = vf_set1(0.0f);
     size_t i = 0;
     for (; i + VF_LANES <= n; i += VF_LANES) {
-        const vf w = weight(vf_mul(vf_sub(vf_load(s + i), max), factor));
+        const vf w = weight(vf_mul(vf_sub(vf_load(s + i), shift.max), shift.factor));
         vf_store(s + i, w);
         sum = vf_add(sum, w);
     }
     if (i < n) {
-        const vf w = weight(vf_mul(vf_sub(vf_load_n(s + i, n - i), max), factor));
+        const vf w = weight(vf_mul(vf_sub(vf_load_n(s + i, n - i), shift.max), shift.factor));
         vf_store_n(s + i, w, n - i);
         sum = vf_add(sum, vf_select_n(n - i, w, vf_set1(0.0f)));
     }
-    row->rescale = before > -INFINITY ? vf_reduce_max(weight(vf_mul(vf_sub(vf_set1(before), max), factor))) : 0.0f;
     row->sum = row->sum * row->rescale + vf_reduce_add(sum);
 }
 
