@@ -83,6 +83,22 @@ enum incise_status inc_feed_forwards_find(struct inc_graph *graph, const struct 
     return status;
 }
 
+static bool is_whole(const struct inc_feed_forward *layer, const struct inc_targets *targets)
+{
+    bool whole = inc_target_index(targets, layer->outer.reader) < targets->n;
+    for (uint32_t i = 0; i < layer->n_inner; i++)
+        whole = whole && inc_target_index(targets, layer->inner[i].reader) < targets->n;
+    return whole;
+}
+
+void inc_feed_forwards_keep_whole(struct inc_feed_forwards *found, const struct inc_targets *targets)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < found->n; i++)
+        if (is_whole(&found->items[i], targets)) found->items[n++] = found->items[i];
+    found->n = n;
+}
+
 void inc_feed_forwards_release(struct inc_feed_forwards *found)
 {
     inc_free(found->ctx, found->items);

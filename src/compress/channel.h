@@ -27,6 +27,8 @@ struct inc_feed_forwards {
  * Release in any case. */
 enum incise_status inc_feed_forwards_find(struct inc_graph *graph, const struct inc_targets *targets,
                                           struct inc_feed_forwards *found) __attribute__((warn_unused_result));
+/* Drops the layers of which not every matrix is a target. */
+void inc_feed_forwards_keep_whole(struct inc_feed_forwards *found, const struct inc_targets *targets);
 void inc_feed_forwards_release(struct inc_feed_forwards *found);
 
 /* How many of `width` channels go for `share`: what stays is a multiple of INC_CHANNEL_STEP, at least one of it. */

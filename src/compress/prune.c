@@ -179,59 +179,37 @@ static double elements_of(const struct inc_target *target)
     return (double)target->weight.out * (double)target->weight.in;
 }
 
-static bool is_selected(const struct inc_targets *targets, const struct inc_target *target)
-{
-    for (size_t i = 0; i < targets->n; i++)
-        if (targets->items[i].reader == target->reader) return true;
-    return false;
-}
-
-/* The outer matrices of the feed-forward layers of which every matrix is a target. *elements: in all of those. */
-static enum incise_status select_outers(struct inc_graph *graph, const struct inc_targets *targets,
-                                        struct inc_targets *outers, double *elements)
+/* Elements of all matrices of the feed-forward layers that are targets as a whole. */
+static enum incise_status count_inside(struct inc_graph *graph, const struct inc_targets *targets, double *elements)
 {
     struct inc_feed_forwards layers;
     enum incise_status status = inc_feed_forwards_find(graph, targets, &layers);
+    inc_feed_forwards_keep_whole(&layers, targets);
     *elements = 0;
-    *outers = (struct inc_targets){.ctx = graph->ctx};
-    if (status == INCISE_OK) {
-        outers->items = inc_alloc_array(graph->ctx, layers.n, sizeof *outers->items);
-        if (outers->items == NULL) status = inc_fail_memory(graph->ctx, layers.n * sizeof *outers->items, "a list");
-    }
-    for (size_t i = 0; status == INCISE_OK && i < layers.n; i++) {
-        const struct inc_feed_forward *layer = &layers.items[i];
-        double sum = elements_of(&layer->outer);
-        bool whole = true;
-        for (uint32_t k = 0; k < layer->n_inner; k++) {
-            sum += elements_of(&layer->inner[k]);
-            whole = whole && is_selected(targets, &layer->inner[k]);
-        }
-        if (!whole) continue;
-        outers->items[outers->n++] = layer->outer;
-        *elements += sum;
+    for (size_t i = 0; i < layers.n; i++) {
+        *elements += elements_of(&layers.items[i].outer);
+        for (uint32_t k = 0; k < layers.items[i].n_inner; k++) *elements += elements_of(&layers.items[i].inner[k]);
     }
     inc_feed_forwards_release(&layers);
     return status;
 }
 
-/* Takes channels until `request->sparsity` of all elements are gone, MOST_CHANNELS of each layer at most. */
+/* Takes channels until `request->sparsity` of all elements are gone, MOST_CHANNELS of each layer at most, and fits all
+ * targets to the model as it was. */
 static enum incise_status remove_channels(struct inc_graph *graph, struct inc_pool *pool,
                                           const struct inc_prune_request *request, struct inc_calibration *calibration,
                                           const struct inc_targets *targets, double elements,
                                           struct incise_changes *changes)
 {
-    struct inc_targets outers;
     struct inc_prune_request channels = *request;
     double inside;
-    enum incise_status status = select_outers(graph, targets, &outers, &inside);
-    channels.channels = true;
+    INC_TRY(count_inside(graph, targets, &inside));
+    if (inside == 0) return INCISE_OK;
+    channels.channels = channels.fit_others = true;
     channels.height = channels.width = 1;
     channels.allocation = INC_ALLOCATE_UNIFORM;
-    channels.sparsity = inside > 0 ? fmin(request->sparsity * elements / inside, MOST_CHANNELS) : 0;
-    if (status == INCISE_OK && outers.n > 0)
-        status = prune_targets(graph, pool, &channels, calibration, &outers, changes);
-    inc_targets_release(&outers);
-    return status;
+    channels.sparsity = fmin(request->sparsity * elements / inside, MOST_CHANNELS);
+    return prune_targets(graph, pool, &channels, calibration, targets, changes);
 }
 
 static double count_elements(const struct inc_targets *targets)

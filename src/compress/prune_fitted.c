@@ -72,6 +72,7 @@ static enum incise_status order_blocks(struct piece *piece, struct inc_removal *
 static enum incise_status choose_in_order(struct piece *piece)
 {
     size_t n = piece->blocks.n;
+    if (piece->n_chosen == 0) return INCISE_OK;
     struct inc_removal *removals = inc_alloc_array(piece->ctx, n, sizeof *removals);
     if (removals == NULL) return inc_fail_memory(piece->ctx, n * sizeof *removals, "a removal order");
     enum incise_status status = order_blocks(piece, removals);
@@ -226,6 +227,14 @@ static struct inc_blocks blocks_of(const struct inc_prune_request *request, cons
     return inc_blocks_of(out, in, request->channels ? out : (size_t)request->height, (size_t)request->width);
 }
 
+/* Where no channels go, none go to make the width a multiple either. */
+static size_t count_to_remove(const struct inc_pruning *pruning, const struct piece *piece)
+{
+    double share = pruning->shares[piece->item->target];
+    if (!pruning->request->channels) return (size_t)llround(share * (double)piece->blocks.n);
+    return share > 0 ? inc_channels_to_remove(piece->blocks.in, share) : 0;
+}
+
 static void show_progress(struct inc_pruning *pruning, const char *layer)
 {
     const struct inc_prune_request *request = pruning->request;
@@ -236,13 +245,10 @@ static void show_progress(struct inc_pruning *pruning, const char *layer)
 static enum incise_status prune_item(void *user, struct inc_sequence *sequence, const struct inc_sequence_item *item)
 {
     struct inc_pruning *pruning = user;
-    const struct inc_prune_request *request = pruning->request;
     const struct inc_ctx *ctx = pruning->graph->ctx;
     struct piece piece = {.pruning = pruning, .ctx = ctx, .item = item};
-    double share = pruning->shares[item->target];
-    piece.blocks = blocks_of(request, item);
-    piece.n_chosen = request->channels ? inc_channels_to_remove(piece.blocks.in, share)
-                                       : (size_t)llround(share * (double)piece.blocks.n);
+    piece.blocks = blocks_of(pruning->request, item);
+    piece.n_chosen = count_to_remove(pruning, &piece);
     piece.chosen = inc_alloc_zero(ctx, piece.blocks.n, sizeof *piece.chosen);
     piece.weights = inc_alloc_array(ctx, elements(&piece), sizeof *piece.weights);
     piece.bias = inc_alloc_array(ctx, piece.blocks.out, sizeof *piece.bias);
@@ -250,7 +256,7 @@ static enum incise_status prune_item(void *user, struct inc_sequence *sequence, 
                                     ? prune_piece(&piece, sequence)
                                     : inc_fail_memory(ctx, elements(&piece) * sizeof *piece.weights, "a pruned weight");
     inc_scores_release(ctx, &piece.scores);
-    if (request->channels)
+    if (pruning->request->channels)
         pruning->removed[item->target] = piece.chosen;
     else
         inc_free(ctx, piece.chosen);
@@ -383,34 +389,48 @@ static enum incise_status prune_outers(struct inc_pruning *pruning, struct inc_c
                                        const struct inc_feed_forwards *layers)
 {
     enum incise_status status = prune_targets(pruning, calibration);
-    for (size_t i = 0; i < layers->n && status == INCISE_OK; i++)
-        status = inc_channels_remove(pruning->graph, &layers->items[i], pruning->removed[i]);
+    for (size_t i = 0; i < layers->n && status == INCISE_OK; i++) {
+        const bool *removed = pruning->removed[inc_target_index(pruning->targets, layers->items[i].outer.reader)];
+        status = inc_channels_remove(pruning->graph, &layers->items[i], removed);
+    }
     return status == INCISE_OK ? inc_graph_infer(pruning->graph) : status;
+}
+
+/* The walk goes over the outer matrices alone or, where the others are fitted too, over all targets. */
+static void list_walked(const struct inc_pruning *pruning, const struct inc_feed_forwards *layers,
+                        struct inc_targets *walked, double *shares)
+{
+    const struct inc_targets *all = pruning->targets;
+    for (size_t i = 0; i < all->n; i++) {
+        bool ends = false;
+        for (size_t k = 0; k < layers->n; k++) ends = ends || layers->items[k].outer.reader == all->items[i].reader;
+        if (!ends && !pruning->request->fit_others) continue;
+        shares[walked->n] = ends ? pruning->shares[i] : 0;
+        walked->items[walked->n++] = all->items[i];
+    }
 }
 
 static enum incise_status prune_channels(const struct inc_pruning *pruning, struct inc_calibration *calibration,
                                          const struct inc_feed_forwards *layers)
 {
     const struct inc_targets *all = pruning->targets;
-    struct inc_targets outers = {.ctx = all->ctx, .n = layers->n};
+    struct inc_targets walked = {.ctx = all->ctx};
     struct inc_pruning own = *pruning;
-    double *shares = inc_alloc_array(all->ctx, layers->n, sizeof *shares);
-    outers.items = inc_alloc_array(all->ctx, layers->n, sizeof *outers.items);
-    own.removed = inc_alloc_zero(all->ctx, layers->n, sizeof *own.removed);
-    own.targets = &outers;
+    double *shares = inc_alloc_array(all->ctx, all->n, sizeof *shares);
+    walked.items = inc_alloc_array(all->ctx, all->n, sizeof *walked.items);
+    own.removed = inc_alloc_zero(all->ctx, all->n, sizeof *own.removed);
+    own.targets = &walked;
     own.shares = shares;
     enum incise_status status = INCISE_OK;
-    if (shares == NULL || outers.items == NULL || own.removed == NULL)
-        status = inc_fail_memory(all->ctx, layers->n * sizeof *outers.items, "the list of weights");
-    for (size_t i = 0; i < layers->n && status == INCISE_OK; i++) {
-        outers.items[i] = layers->items[i].outer;
-        for (size_t k = 0; k < all->n; k++)
-            if (all->items[k].reader == outers.items[i].reader) shares[i] = pruning->shares[k];
+    if (shares == NULL || walked.items == NULL || own.removed == NULL)
+        status = inc_fail_memory(all->ctx, all->n * sizeof *walked.items, "the list of weights");
+    if (status == INCISE_OK) {
+        list_walked(pruning, layers, &walked, shares);
+        status = prune_outers(&own, calibration, layers);
     }
-    if (status == INCISE_OK) status = prune_outers(&own, calibration, layers);
-    for (size_t i = 0; own.removed != NULL && i < layers->n; i++) inc_free(all->ctx, own.removed[i]);
+    for (size_t i = 0; own.removed != NULL && i < all->n; i++) inc_free(all->ctx, own.removed[i]);
     inc_free(all->ctx, own.removed);
-    inc_free(all->ctx, outers.items);
+    inc_free(all->ctx, walked.items);
     inc_free(all->ctx, shares);
     return status;
 }
@@ -420,6 +440,7 @@ enum incise_status inc_prune_fitted(struct inc_pruning *pruning, struct inc_cali
     struct inc_feed_forwards layers;
     if (!pruning->request->channels) return prune_targets(pruning, calibration);
     enum incise_status status = inc_feed_forwards_find(pruning->graph, pruning->targets, &layers);
+    if (pruning->request->fit_others) inc_feed_forwards_keep_whole(&layers, pruning->targets);
     if (status == INCISE_OK) status = prune_channels(pruning, calibration, &layers);
     inc_feed_forwards_release(&layers);
     return status;

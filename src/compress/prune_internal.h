@@ -22,6 +22,7 @@ struct inc_prune_request {
     enum inc_prune_refit refit;
     enum inc_norm norm;
     bool channels;         /* of feed-forward layers, else blocks: */
+    bool fit_others;       /* channels: every target is fitted, not only those that read channels */
     int64_t height, width; /* of a block, as asked */
     double sparsity;
     enum inc_prune_allocation allocation;

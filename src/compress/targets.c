@@ -129,6 +129,13 @@ bool inc_target_is_repeated(const struct inc_targets *targets, size_t index)
     return false;
 }
 
+size_t inc_target_index(const struct inc_targets *targets, const struct inc_node *reader)
+{
+    size_t i = 0;
+    while (i < targets->n && targets->items[i].reader != reader) i++;
+    return i;
+}
+
 void inc_targets_release(struct inc_targets *targets)
 {
     inc_free(targets->ctx, targets->items);

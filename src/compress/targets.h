@@ -28,6 +28,8 @@ enum incise_status inc_targets_select(struct inc_graph *graph, bool tables, cons
 void inc_targets_mark(struct inc_graph *graph, const struct inc_targets *targets);
 /* Whether an earlier target stands for the constant of target `index`. */
 bool inc_target_is_repeated(const struct inc_targets *targets, size_t index);
+/* The index of the target that `reader` is; targets->n if it is none. */
+size_t inc_target_index(const struct inc_targets *targets, const struct inc_node *reader);
 void inc_targets_release(struct inc_targets *targets);
 
 /* Whether every reader of `value` (through Convert, Subtract, Multiply, Reshape, FakeQuantize) is a marked one. */

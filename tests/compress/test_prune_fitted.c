@@ -382,6 +382,18 @@ static void channels_go_before_blocks(void **state)
     test_calibrated_close(&c);
 }
 
+/* 2/7 of all elements are 2/3 of the channels. Where those go first, the other layers are fitted too, which `channel`
+ * leaves alone. */
+static void all_layers_make_up_for_channels(void **state)
+{
+    (void)state;
+    size_t zeros;
+    const struct case_options alone = {"channel", NULL, NULL, NULL, 2.0 / 3, NULL};
+    const struct case_options together = {"block:8x4", NULL, NULL, NULL, 2.0 / 7, "channels"};
+    double left = loss_of("bert", &alone, &zeros), fitted = loss_of("bert", &together, &zeros);
+    assert_true(fitted < 0.95 * left);
+}
+
 /* Every allocation from the `first` one on that is tried may be the last that succeeds. */
 static void survive_short_memory(const char *allocate, size_t first)
 {
@@ -440,6 +452,7 @@ int main(void)
         cmocka_unit_test(channels_are_selected_by_the_outer_layer),
         cmocka_unit_test(what_cannot_be_fitted_is_named),
         cmocka_unit_test(channels_go_before_blocks),
+        cmocka_unit_test(all_layers_make_up_for_channels),
         cmocka_unit_test(memory_may_be_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
