@@ -10,25 +10,13 @@
 #include "base/half.h"
 #include "base/size.h"
 #include "base/threads.h"
-#include "support/support.h"
-
-struct matrix {
-    size_t n, k, group, n_groups;
-    int16_t *w;         /* [n][k] */
-    float *scale, *bias; /* [n][n_groups], [n] */
-};
+#include "support/integer_gemm.h"
 
 static void matrix_row(void *arg, size_t row, int16_t *out, float *scale)
 {
-    const struct matrix *matrix = arg;
+    const struct test_matrix *matrix = arg;
     memcpy(out, matrix->w + row * matrix->k, matrix->k * sizeof *out);
     memcpy(scale, matrix->scale + row * matrix->n_groups, matrix->n_groups * sizeof *scale);
-}
-
-static void *checked(void *memory)
-{
-    assert_non_null(memory);
-    return memory;
 }
 
 static int random_weight(unsigned bits, uint64_t *state)
@@ -36,23 +24,11 @@ static int random_weight(unsigned bits, uint64_t *state)
     return bits == 4 ? (int)test_random_below(state, 16) - 8 : (int)test_random_below(state, 511) - 255;
 }
 
-static struct matrix make_matrix(size_t n, size_t k, size_t group, unsigned bits, uint64_t *state)
+static struct test_matrix make_matrix(size_t n, size_t k, size_t group, unsigned bits, uint64_t *state)
 {
-    struct matrix matrix = {.n = n, .k = k, .group = group, .n_groups = (k + group - 1) / group};
-    matrix.w = checked(calloc(n * k, sizeof *matrix.w));
-    matrix.scale = checked(calloc(n * matrix.n_groups, sizeof(float)));
-    matrix.bias = checked(calloc(n, sizeof(float)));
+    struct test_matrix matrix = test_matrix_create(n, k, group, -0.02f, state);
     for (size_t i = 0; i < n * k; i++) matrix.w[i] = (int16_t)random_weight(bits, state);
-    for (size_t i = 0; i < n * matrix.n_groups; i++) matrix.scale[i] = test_random_float(state, -0.02f, 0.02f);
-    for (size_t i = 0; i < n; i++) matrix.bias[i] = test_random_float(state, -1, 1);
     return matrix;
-}
-
-static void free_matrix(struct matrix *matrix)
-{
-    free(matrix->w);
-    free(matrix->scale);
-    free(matrix->bias);
 }
 
 /* The kernels this CPU can run; says which it skips. */
@@ -60,35 +36,21 @@ static const struct inc_gemm_group_kernel *next_kernel(size_t *i)
 {
     size_t n;
     const struct inc_gemm_group_kernel *kernels = inc_gemm_group_kernels(&n);
-    for (; *i < n; ++*i) {
-        if (kernels[*i].isa <= incise_isa_detect()) return &kernels[(*i)++];
-        printf("skipped: %s (this CPU lacks %s)\n", kernels[*i].name, incise_isa_name(kernels[*i].isa));
-    }
+    for (; *i < n; ++*i)
+        if (test_can_run(kernels[*i].name, kernels[*i].isa)) return &kernels[(*i)++];
     return NULL;
 }
 
-static void pack_ok(const struct inc_gemm_group_kernel *kernel, struct inc_pool *pool, const struct matrix *matrix,
+static void pack_ok(const struct inc_gemm_group_kernel *kernel, struct inc_pool *pool, const struct test_matrix *matrix,
                     struct inc_gemm_group_weights *weights)
 {
     assert_int_equal(inc_gemm_group_pack(test_ctx(), pool, kernel, matrix->n, matrix->k, matrix->group, matrix_row,
                                          (void *)(uintptr_t)matrix, weights), INCISE_OK);
 }
 
-struct shape {
-    size_t m, lda_extra, ldc_extra, offset; /* offset: bytes A starts behind an aligned address */
-    int32_t a_zero;
-    int fill; /* -1 random bytes, else this byte everywhere; -2 alternating 0 and 255 */
-    bool bias;
-};
-
-static uint8_t activation(const struct shape *shape, size_t i, uint64_t *state)
-{
-    if (shape->fill == -1) return (uint8_t)test_random(state);
-    return shape->fill == -2 ? (uint8_t)(i & 1 ? 255 : 0) : (uint8_t)shape->fill;
-}
-
 /* What gemm_group.h promises, in 64-bit integers. */
-static float expected(const struct matrix *matrix, const struct shape *shape, const uint8_t *a, float a_scale, size_t j)
+static float expected(const struct test_matrix *matrix, const struct test_shape *shape, const uint8_t *a, float a_scale,
+                      size_t j)
 {
     float total = 0.0f;
     for (size_t g = 0; g < matrix->n_groups; g++) {
@@ -101,40 +63,28 @@ static float expected(const struct matrix *matrix, const struct shape *shape, co
     return fmaf(total, a_scale, shape->bias ? matrix->bias[j] : 0.0f);
 }
 
-static void check_kernel(const struct inc_gemm_group_kernel *kernel, const struct matrix *matrix,
-                         const struct shape *shape, uint64_t *state)
+static void check_kernel(const struct inc_gemm_group_kernel *kernel, const struct test_matrix *matrix,
+                         const struct test_shape *shape, uint64_t *state)
 {
     struct inc_gemm_group_weights weights;
     pack_ok(kernel, NULL, matrix, &weights);
-    const size_t m = shape->m, n = matrix->n, k4 = inc_round_up(matrix->k, 4);
-    const size_t lda = k4 + shape->lda_extra, ldc = n + shape->ldc_extra;
-    const size_t a_bytes = (m - 1) * lda + k4, c_floats = (m - 1) * ldc + n;
-    uint8_t *a_block = test_guarded_alloc(a_bytes + shape->offset, shape->offset == 0);
-    uint8_t *a = a_block + shape->offset;
-    float *c = test_guarded_alloc(c_floats * sizeof *c, 1);
-    float *a_scale = test_guarded_alloc(m * sizeof *a_scale, 1);
-    float *bias = test_guarded_alloc(n * sizeof *bias, 1);
-    for (size_t i = 0; i < a_bytes; i++) a[i] = activation(shape, i, state);
-    for (size_t i = 0; i < m; i++) a_scale[i] = test_random_float(state, 0.001f, 0.1f);
-    for (size_t i = 0; i < c_floats; i++) c[i] = 12345.0f;
-    memcpy(bias, matrix->bias, n * sizeof *bias);
-    kernel->run(m, n, weights.strips, a, lda, shape->a_zero, a_scale, shape->bias ? bias : NULL, c, ldc);
-    for (size_t i = 0; i < c_floats; i++) {
-        const size_t row = i / ldc, j = i % ldc;
-        const float want = j < n ? expected(matrix, shape, a + row * lda, a_scale[row], j) : 12345.0f;
-        if (inc_f32_bits(c[i]) != inc_f32_bits(want) && (c[i] != 0.0f || want != 0.0f))
-            fail_msg("%s m=%zu n=%zu k=%zu group=%zu: c[%zu][%zu] is %a, not %a", kernel->name,
-                     m, n, matrix->k, matrix->group, row, j, (double)c[i], (double)want);
+    struct test_product p;
+    test_product_open(&p, matrix, shape, state);
+    kernel->run(p.m, p.n, weights.strips, p.a, p.lda, shape->a_zero, p.a_scale, p.bias, p.c, p.ldc);
+    for (size_t i = 0; i < p.c_floats; i++) {
+        const size_t row = i / p.ldc, j = i % p.ldc;
+        const float want =
+            j < p.n ? expected(matrix, shape, p.a + row * p.lda, p.a_scale[row], j) : TEST_PRODUCT_UNTOUCHED;
+        if (inc_f32_bits(p.c[i]) != inc_f32_bits(want) && (p.c[i] != 0.0f || want != 0.0f))
+            fail_msg("%s m=%zu n=%zu k=%zu group=%zu: c[%zu][%zu] is %a, not %a", kernel->name, p.m, p.n, matrix->k,
+                     matrix->group, row, j, (double)p.c[i], (double)want);
     }
-    test_guarded_free(a_block, a_bytes + shape->offset, shape->offset == 0);
-    test_guarded_free(c, c_floats * sizeof *c, 1);
-    test_guarded_free(a_scale, m * sizeof *a_scale, 1);
-    test_guarded_free(bias, n * sizeof *bias, 1);
+    test_product_close(&p);
     inc_gemm_group_release(test_ctx(), &weights);
 }
 
 /* Kernels of the width that can store such weights. */
-static void check_all(const struct matrix *matrix, unsigned bits, const struct shape *shape, uint64_t *state)
+static void check_all(const struct test_matrix *matrix, unsigned bits, const struct test_shape *shape, uint64_t *state)
 {
     size_t i = 0;
     for (const struct inc_gemm_group_kernel *kernel; (kernel = next_kernel(&i)) != NULL;)
@@ -150,11 +100,12 @@ static void test_sizes(void **unused)
     for (size_t i = 0; i < 8; i++) {
         for (size_t j = 0; j < 7; j++) {
             const unsigned bits = (i + j) & 1 ? 8 : 4;
-            struct matrix matrix = make_matrix(ns[i], ks[j], groups[(i + j) % 5], bits, &state);
-            const struct shape shape = {.m = 1 + test_random_below(&state, 26), .lda_extra = 4 * (i % 3), .fill = -1,
-                                        .ldc_extra = j % 3, .a_zero = 128, .bias = j & 1, .offset = (i + j) % 4};
+            struct test_matrix matrix = make_matrix(ns[i], ks[j], groups[(i + j) % 5], bits, &state);
+            const struct test_shape shape = {.m = 1 + test_random_below(&state, 26), .lda_extra = 4 * (i % 3),
+                                             .ldc_extra = j % 3, .offset = (i + j) % 4, .a_zero = 128, .fill = -1,
+                                             .bias = j & 1};
             check_all(&matrix, bits, &shape, &state);
-            free_matrix(&matrix);
+            test_matrix_free(&matrix);
         }
     }
 }
@@ -164,11 +115,12 @@ static void test_rows(void **unused)
 {
     (void)unused;
     uint64_t state = test_seed();
-    struct matrix matrix = make_matrix(40, 68, 32, 4, &state);
+    struct test_matrix matrix = make_matrix(40, 68, 32, 4, &state);
     for (size_t m = 1; m <= 37; m++)
-        check_all(&matrix, 4, &(struct shape){.m = m, .fill = -1, .a_zero = (int32_t)(m * 6), .bias = true}, &state);
-    check_all(&matrix, 4, &(struct shape){.m = 45, .fill = -1, .lda_extra = 8192, .a_zero = 3}, &state);
-    free_matrix(&matrix);
+        check_all(&matrix, 4, &(struct test_shape){.m = m, .fill = -1, .a_zero = (int32_t)(m * 6), .bias = true},
+                  &state);
+    check_all(&matrix, 4, &(struct test_shape){.m = 45, .fill = -1, .lda_extra = 8192, .a_zero = 3}, &state);
+    test_matrix_free(&matrix);
 }
 
 /* Weights and activations at the limits of each instruction. */
@@ -192,12 +144,12 @@ static void test_extremes(void **unused)
     uint64_t state = test_seed();
     for (int kind = 0; kind < 5; kind++) {
         for (unsigned bits = 4; bits <= 8; bits += 4) {
-            struct matrix matrix = make_matrix(35, 200, 128, bits, &state);
+            struct test_matrix matrix = make_matrix(35, 200, 128, bits, &state);
             for (size_t i = 0; i < matrix.n * matrix.k; i++) matrix.w[i] = extreme_weight(kind, bits, i, &state);
             for (size_t f = 0; f < 12; f++)
-                check_all(&matrix, bits, &(struct shape){.m = 13, .fill = fills[f / 3], .a_zero = zeros[f % 3]},
+                check_all(&matrix, bits, &(struct test_shape){.m = 13, .fill = fills[f / 3], .a_zero = zeros[f % 3]},
                           &state);
-            free_matrix(&matrix);
+            test_matrix_free(&matrix);
         }
     }
 }
@@ -207,29 +159,17 @@ static void test_limits(void **unused)
 {
     (void)unused;
     uint64_t state = test_seed();
-    struct matrix matrix = make_matrix(2, INC_QUADS_MAX_K, INC_QUADS_MAX_K, 4, &state);
+    struct test_matrix matrix = make_matrix(2, INC_QUADS_MAX_K, INC_QUADS_MAX_K, 4, &state);
     for (size_t i = 0; i < matrix.n * matrix.k; i++) matrix.w[i] = (int16_t)(i < matrix.k ? -8 : 7);
     for (int fill = 0; fill <= 255; fill += 255)
-        check_all(&matrix, 4, &(struct shape){.m = 2, .fill = fill, .a_zero = 255 - fill, .bias = true}, &state);
-    free_matrix(&matrix);
+        check_all(&matrix, 4, &(struct test_shape){.m = 2, .fill = fill, .a_zero = 255 - fill, .bias = true}, &state);
+    test_matrix_free(&matrix);
     static const float scales[] = {0x1p-121f, -0x1.fffffep-122f, 0x1p-122f, 0x1p-123f, 0x1p-149f, 0.0f, 0x1p100f};
     for (size_t s = 0; s < 7; s++) {
         matrix = make_matrix(9, 64, 32, 4, &state);
         for (size_t i = 0; i < matrix.n * matrix.n_groups; i++) matrix.scale[i] = scales[s];
-        check_all(&matrix, 4, &(struct shape){.m = 3, .fill = -1, .a_zero = 128}, &state);
-        free_matrix(&matrix);
-    }
-}
-
-/* Zeroes `share` of the blocks of rows x columns. */
-static void prune(struct matrix *matrix, size_t rows, size_t columns, double share, uint64_t *state)
-{
-    for (size_t r = 0; r < matrix->n; r += rows) {
-        for (size_t c = 0; c < matrix->k; c += columns) {
-            if (test_random_float(state, 0, 1) >= (float)share) continue;
-            for (size_t i = r; i < inc_min_size(r + rows, matrix->n); i++)
-                for (size_t j = c; j < inc_min_size(c + columns, matrix->k); j++) matrix->w[i * matrix->k + j] = 0;
-        }
+        check_all(&matrix, 4, &(struct test_shape){.m = 3, .fill = -1, .a_zero = 128}, &state);
+        test_matrix_free(&matrix);
     }
 }
 
@@ -241,10 +181,10 @@ static void test_sparse(void **unused)
     for (size_t b = 0; b < 5; b++) {
         for (int tenths = 3; tenths <= 10; tenths += 3 + (tenths == 9)) {
             const unsigned bits = tenths & 1 ? 8 : 4;
-            struct matrix matrix = make_matrix(96, 260, 64, bits, &state);
-            prune(&matrix, blocks[b][0], blocks[b][1], tenths / 10.0, &state);
-            check_all(&matrix, bits, &(struct shape){.m = 14, .fill = -1, .a_zero = 128, .bias = true}, &state);
-            free_matrix(&matrix);
+            struct test_matrix matrix = make_matrix(96, 260, 64, bits, &state);
+            test_matrix_prune(&matrix, blocks[b][0], blocks[b][1], tenths / 10.0, &state);
+            check_all(&matrix, bits, &(struct test_shape){.m = 14, .fill = -1, .a_zero = 128, .bias = true}, &state);
+            test_matrix_free(&matrix);
         }
     }
 }
@@ -254,7 +194,7 @@ static void test_density(void **unused)
 {
     (void)unused;
     uint64_t state = test_seed();
-    struct matrix matrix = make_matrix(64, 256, 64, 4, &state);
+    struct test_matrix matrix = make_matrix(64, 256, 64, 4, &state);
     memset(matrix.w, 0, matrix.n * matrix.k * sizeof *matrix.w);
     for (size_t r = 0; r < 32; r++)
         for (size_t k = 64; k < 76; k++) matrix.w[r * 256 + k] = 5;
@@ -270,20 +210,20 @@ static void test_density(void **unused)
         assert_true(weights.density == (double)quads / 2 / 64);
         inc_gemm_group_release(test_ctx(), &weights);
     }
-    free_matrix(&matrix);
+    test_matrix_free(&matrix);
 }
 
 static enum incise_status pack_status(unsigned bits, size_t n, size_t k, size_t group, int16_t value)
 {
     uint64_t state = 1;
-    struct matrix matrix = make_matrix(n, k, group ? group : k, bits, &state);
+    struct test_matrix matrix = make_matrix(n, k, group ? group : k, bits, &state);
     for (size_t i = 0; i < n * k; i++) matrix.w[i] = value;
     struct inc_gemm_group_weights weights;
     test_clear_error();
     const enum incise_status status = inc_gemm_group_pack(
         test_ctx(), NULL, inc_gemm_group_select(INCISE_ISA_SCALAR, bits), n, k, group, matrix_row, &matrix, &weights);
     inc_gemm_group_release(test_ctx(), &weights);
-    free_matrix(&matrix);
+    test_matrix_free(&matrix);
     return status;
 }
 
@@ -311,7 +251,7 @@ static void test_use(void **unused)
 {
     (void)unused;
     uint64_t state = test_seed();
-    struct matrix matrix = make_matrix(100, 64, 32, 4, &state);
+    struct test_matrix matrix = make_matrix(100, 64, 32, 4, &state);
     struct inc_pool *pool;
     assert_int_equal(inc_pool_create(test_ctx(), 3, false, &pool), INCISE_OK);
     const size_t live = test_live_allocations();
@@ -347,7 +287,7 @@ static void test_use(void **unused)
         inc_gemm_group_release(test_ctx(), &many);
     }
     inc_pool_destroy(pool);
-    free_matrix(&matrix);
+    test_matrix_free(&matrix);
     assert_int_equal(test_live_allocations(), 0);
 }
 

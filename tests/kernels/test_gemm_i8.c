@@ -9,44 +9,18 @@
 #include "base/half.h"
 #include "base/size.h"
 #include "base/threads.h"
-#include "support/support.h"
-
-struct matrix {
-    size_t n, k;
-    int16_t *w;
-    float *scale, *bias;
-};
+#include "support/integer_gemm.h"
 
 static void matrix_row(void *arg, size_t row, int16_t *out)
 {
-    const struct matrix *matrix = arg;
+    const struct test_matrix *matrix = arg;
     memcpy(out, matrix->w + row * matrix->k, matrix->k * sizeof *out);
 }
 
-static void *checked(void *memory)
+/* Zeros, with a scale per row. */
+static struct test_matrix make_matrix(size_t n, size_t k, uint64_t *state)
 {
-    assert_non_null(memory);
-    return memory;
-}
-
-static struct matrix make_matrix(size_t n, size_t k, uint64_t *state)
-{
-    struct matrix matrix = {.n = n, .k = k};
-    matrix.w = checked(calloc(n * k, sizeof *matrix.w));
-    matrix.scale = checked(calloc(n, sizeof(float)));
-    matrix.bias = checked(calloc(n, sizeof(float)));
-    for (size_t j = 0; j < n; j++) {
-        matrix.scale[j] = test_random_float(state, 0.001f, 0.02f);
-        matrix.bias[j] = test_random_float(state, -1, 1);
-    }
-    return matrix;
-}
-
-static void free_matrix(struct matrix *matrix)
-{
-    free(matrix->w);
-    free(matrix->scale);
-    free(matrix->bias);
+    return test_matrix_create(n, k, k, 0.001f, state);
 }
 
 /* The kernels this CPU can run; says which it skips. */
@@ -54,35 +28,21 @@ static const struct inc_gemm_i8_kernel *next_kernel(size_t *i)
 {
     size_t n;
     const struct inc_gemm_i8_kernel *kernels = inc_gemm_i8_kernels(&n);
-    for (; *i < n; ++*i) {
-        if (kernels[*i].isa <= incise_isa_detect()) return &kernels[(*i)++];
-        printf("skipped: %s (this CPU lacks %s)\n", kernels[*i].name, incise_isa_name(kernels[*i].isa));
-    }
+    for (; *i < n; ++*i)
+        if (test_can_run(kernels[*i].name, kernels[*i].isa)) return &kernels[(*i)++];
     return NULL;
 }
 
-static void pack_ok(const struct inc_gemm_i8_kernel *kernel, struct inc_pool *pool, const struct matrix *matrix,
+static void pack_ok(const struct inc_gemm_i8_kernel *kernel, struct inc_pool *pool, const struct test_matrix *matrix,
                     struct inc_gemm_i8_weights *weights)
 {
     assert_int_equal(inc_gemm_i8_pack(test_ctx(), pool, kernel, matrix->n, matrix->k, matrix_row,
                                       (void *)(uintptr_t)matrix, matrix->scale, weights), INCISE_OK);
 }
 
-struct shape {
-    size_t m, lda_extra, ldc_extra, offset; /* offset: bytes A starts behind an aligned address */
-    int32_t a_zero;
-    int fill; /* -1 random bytes, else this byte everywhere; -2 alternating 0 and 255 */
-    bool bias;
-};
-
-static uint8_t activation(const struct shape *shape, size_t i, uint64_t *state)
-{
-    if (shape->fill == -1) return (uint8_t)test_random(state);
-    return shape->fill == -2 ? (uint8_t)(i & 1 ? 255 : 0) : (uint8_t)shape->fill;
-}
-
 /* What gemm_i8.h promises, in 64-bit integers. */
-static float expected(const struct matrix *matrix, const struct shape *shape, const uint8_t *a, float a_scale, size_t j)
+static float expected(const struct test_matrix *matrix, const struct test_shape *shape, const uint8_t *a, float a_scale,
+                      size_t j)
 {
     int64_t sum = 0;
     for (size_t i = 0; i < matrix->k; i++) sum += (int64_t)(a[i] - shape->a_zero) * matrix->w[j * matrix->k + i];
@@ -90,49 +50,34 @@ static float expected(const struct matrix *matrix, const struct shape *shape, co
     return fmaf((float)sum, a_scale * matrix->scale[j], shape->bias ? matrix->bias[j] : 0.0f);
 }
 
-static void check_kernel(const struct inc_gemm_i8_kernel *kernel, const struct matrix *matrix,
-                         const struct shape *shape, uint64_t *state)
+static void check_kernel(const struct inc_gemm_i8_kernel *kernel, const struct test_matrix *matrix,
+                         const struct test_shape *shape, uint64_t *state)
 {
     struct inc_gemm_i8_weights weights;
     pack_ok(kernel, NULL, matrix, &weights);
-    const size_t m = shape->m, n = matrix->n, k4 = inc_round_up(matrix->k, 4);
-    const size_t lda = k4 + shape->lda_extra, ldc = n + shape->ldc_extra;
-    const size_t a_bytes = (m - 1) * lda + k4, c_floats = (m - 1) * ldc + n;
-    uint8_t *a_block = test_guarded_alloc(a_bytes + shape->offset, shape->offset == 0);
-    uint8_t *a = a_block + shape->offset;
-    float *c = test_guarded_alloc(c_floats * sizeof *c, 1);
-    float *a_scale = test_guarded_alloc(m * sizeof *a_scale, 1);
-    float *bias = test_guarded_alloc(n * sizeof *bias, 1);
-    for (size_t i = 0; i < a_bytes; i++) a[i] = activation(shape, i, state);
-    for (size_t i = 0; i < m; i++) a_scale[i] = test_random_float(state, 0.001f, 0.1f);
-    for (size_t i = 0; i < c_floats; i++) c[i] = 12345.0f;
-    memcpy(bias, matrix->bias, n * sizeof *bias);
-    kernel->run(m, n, weights.strips, a, lda, shape->a_zero, a_scale, weights.w_scale, shape->bias ? bias : NULL, c,
-                ldc);
-    for (size_t i = 0; i < m; i++) {
-        for (size_t j = 0; j < n; j++) {
-            const float want = expected(matrix, shape, a + i * lda, a_scale[i], j);
-            if (inc_f32_bits(c[i * ldc + j]) != inc_f32_bits(want))
-                fail_msg("%s m=%zu n=%zu k=%zu a_zero=%d: c[%zu][%zu] = %.9g, expected %.9g", kernel->name, m, n,
-                         matrix->k, shape->a_zero, i, j, (double)c[i * ldc + j], (double)want);
-        }
-        for (size_t j = n; j < ldc && i + 1 < m; j++) assert_true(c[i * ldc + j] == 12345.0f);
+    struct test_product p;
+    test_product_open(&p, matrix, shape, state);
+    kernel->run(p.m, p.n, weights.strips, p.a, p.lda, shape->a_zero, p.a_scale, weights.w_scale, p.bias, p.c, p.ldc);
+    for (size_t i = 0; i < p.c_floats; i++) {
+        const size_t row = i / p.ldc, j = i % p.ldc;
+        const float want =
+            j < p.n ? expected(matrix, shape, p.a + row * p.lda, p.a_scale[row], j) : TEST_PRODUCT_UNTOUCHED;
+        if (inc_f32_bits(p.c[i]) != inc_f32_bits(want))
+            fail_msg("%s m=%zu n=%zu k=%zu a_zero=%d: c[%zu][%zu] = %.9g, expected %.9g", kernel->name, p.m, p.n,
+                     matrix->k, shape->a_zero, row, j, (double)p.c[i], (double)want);
     }
-    test_guarded_free(a_block, a_bytes + shape->offset, shape->offset == 0);
-    test_guarded_free(c, c_floats * sizeof *c, 1);
-    test_guarded_free(a_scale, m * sizeof *a_scale, 1);
-    test_guarded_free(bias, n * sizeof *bias, 1);
+    test_product_close(&p);
     inc_gemm_i8_release(test_ctx(), &weights);
 }
 
-static void check_all(const struct matrix *matrix, const struct shape *shape, uint64_t *state)
+static void check_all(const struct test_matrix *matrix, const struct test_shape *shape, uint64_t *state)
 {
     size_t i = 0;
     for (const struct inc_gemm_i8_kernel *kernel; (kernel = next_kernel(&i)) != NULL;)
         check_kernel(kernel, matrix, shape, state);
 }
 
-static void fill_random(struct matrix *matrix, int limit, uint64_t *state)
+static void fill_random(struct test_matrix *matrix, int limit, uint64_t *state)
 {
     for (size_t i = 0; i < matrix->n * matrix->k; i++)
         matrix->w[i] = (int16_t)((int)test_random_below(state, (size_t)(2 * limit + 1)) - limit);
@@ -145,12 +90,13 @@ static void test_sizes(void **unused)
     uint64_t state = test_seed();
     for (size_t i = 0; i < sizeof ns / sizeof ns[0]; i++) {
         for (size_t j = 0; j < sizeof ks / sizeof ks[0]; j++) {
-            struct matrix matrix = make_matrix(ns[i], ks[j], &state);
+            struct test_matrix matrix = make_matrix(ns[i], ks[j], &state);
             fill_random(&matrix, 127, &state);
-            const struct shape shape = {.m = 1 + test_random_below(&state, 26), .lda_extra = 4 * (i % 3), .fill = -1,
-                                        .ldc_extra = j % 3, .a_zero = 128, .bias = j & 1, .offset = (i + j) % 4};
+            const struct test_shape shape = {.m = 1 + test_random_below(&state, 26), .lda_extra = 4 * (i % 3),
+                                             .ldc_extra = j % 3, .offset = (i + j) % 4, .a_zero = 128, .fill = -1,
+                                             .bias = j & 1};
             check_all(&matrix, &shape, &state);
-            free_matrix(&matrix);
+            test_matrix_free(&matrix);
         }
     }
 }
@@ -160,12 +106,12 @@ static void test_rows(void **unused)
 {
     (void)unused;
     uint64_t state = test_seed();
-    struct matrix matrix = make_matrix(40, 36, &state);
+    struct test_matrix matrix = make_matrix(40, 36, &state);
     fill_random(&matrix, 127, &state);
     for (size_t m = 1; m <= 37; m++)
-        check_all(&matrix, &(struct shape){.m = m, .fill = -1, .a_zero = (int32_t)(m * 7), .bias = true}, &state);
-    check_all(&matrix, &(struct shape){.m = 45, .fill = -1, .lda_extra = 8192, .a_zero = 3}, &state);
-    free_matrix(&matrix);
+        check_all(&matrix, &(struct test_shape){.m = m, .fill = -1, .a_zero = (int32_t)(m * 7), .bias = true}, &state);
+    check_all(&matrix, &(struct test_shape){.m = 45, .fill = -1, .lda_extra = 8192, .a_zero = 3}, &state);
+    test_matrix_free(&matrix);
 }
 
 /* Weights and activations at the limits of each instruction: kinds of matrices x fills x zero points. */
@@ -192,26 +138,14 @@ static void test_extremes(void **unused)
     static const int32_t zeros[] = {0, 128, 255};
     uint64_t state = test_seed();
     for (int kind = 0; kind < 10; kind++) {
-        struct matrix matrix = make_matrix(35, 50, &state);
+        struct test_matrix matrix = make_matrix(35, 50, &state);
         for (size_t i = 0; i < matrix.n * matrix.k; i++)
             matrix.w[i] = extreme_weight(kind, i / matrix.k, i % matrix.k, &state);
         for (size_t f = 0; f < 4; f++) {
             for (size_t z = 0; z < 3; z++)
-                check_all(&matrix, &(struct shape){.m = 13, .fill = fills[f], .a_zero = zeros[z]}, &state);
+                check_all(&matrix, &(struct test_shape){.m = 13, .fill = fills[f], .a_zero = zeros[z]}, &state);
         }
-        free_matrix(&matrix);
-    }
-}
-
-/* Zeroes `share` of the blocks of rows x columns. */
-static void prune(struct matrix *matrix, size_t rows, size_t columns, double share, uint64_t *state)
-{
-    for (size_t r = 0; r < matrix->n; r += rows) {
-        for (size_t c = 0; c < matrix->k; c += columns) {
-            if (test_random_float(state, 0, 1) >= (float)share) continue;
-            for (size_t i = r; i < inc_min_size(r + rows, matrix->n); i++)
-                for (size_t j = c; j < inc_min_size(c + columns, matrix->k); j++) matrix->w[i * matrix->k + j] = 0;
-        }
+        test_matrix_free(&matrix);
     }
 }
 
@@ -222,11 +156,11 @@ static void test_sparse(void **unused)
     uint64_t state = test_seed();
     for (size_t b = 0; b < 5; b++) {
         for (int tenths = 3; tenths <= 10; tenths += 3 + (tenths == 9)) {
-            struct matrix matrix = make_matrix(96, 140, &state);
+            struct test_matrix matrix = make_matrix(96, 140, &state);
             fill_random(&matrix, 90, &state);
-            prune(&matrix, blocks[b][0], blocks[b][1], tenths / 10.0, &state);
-            check_all(&matrix, &(struct shape){.m = 14, .fill = -1, .a_zero = 128, .bias = true}, &state);
-            free_matrix(&matrix);
+            test_matrix_prune(&matrix, blocks[b][0], blocks[b][1], tenths / 10.0, &state);
+            check_all(&matrix, &(struct test_shape){.m = 14, .fill = -1, .a_zero = 128, .bias = true}, &state);
+            test_matrix_free(&matrix);
         }
     }
 }
@@ -236,7 +170,7 @@ static void test_density(void **unused)
 {
     (void)unused;
     uint64_t state = test_seed();
-    struct matrix matrix = make_matrix(64, 64, &state);
+    struct test_matrix matrix = make_matrix(64, 64, &state);
     struct inc_gemm_i8_weights weights;
     for (size_t r = 0; r < 32; r++)
         for (size_t k = 16; k < 32; k++) matrix.w[r * 64 + k] = 64;
@@ -258,24 +192,24 @@ static void test_density(void **unused)
         assert_int_equal(weights.strips[0].k[weights.strips[0].n_quads - 1], kernel->pair_limit == 128 ? 4 : 7);
         inc_gemm_i8_release(test_ctx(), &weights);
     }
-    free_matrix(&matrix);
+    test_matrix_free(&matrix);
 }
 
 static void test_longest_rows(void **unused)
 {
     (void)unused;
     uint64_t state = test_seed();
-    struct matrix matrix = make_matrix(2, INC_QUADS_MAX_K, &state);
+    struct test_matrix matrix = make_matrix(2, INC_QUADS_MAX_K, &state);
     for (size_t i = 0; i < matrix.n * matrix.k; i++) matrix.w[i] = (int16_t)(i < matrix.k ? -128 : 127);
     for (int fill = 0; fill <= 255; fill += 255)
-        check_all(&matrix, &(struct shape){.m = 2, .fill = fill, .a_zero = 255 - fill, .bias = true}, &state);
-    free_matrix(&matrix);
+        check_all(&matrix, &(struct test_shape){.m = 2, .fill = fill, .a_zero = 255 - fill, .bias = true}, &state);
+    test_matrix_free(&matrix);
 }
 
 static enum incise_status pack_status(size_t n, size_t k, int16_t value)
 {
     uint64_t state = 1;
-    struct matrix matrix = make_matrix(n, k, &state);
+    struct test_matrix matrix = make_matrix(n, k, &state);
     for (size_t i = 0; i < n * k; i++) matrix.w[i] = value;
     struct inc_gemm_i8_weights weights;
     const struct inc_gemm_i8_kernel *kernel = inc_gemm_i8_select(INCISE_ISA_SCALAR);
@@ -283,7 +217,7 @@ static enum incise_status pack_status(size_t n, size_t k, int16_t value)
     const enum incise_status status =
         inc_gemm_i8_pack(test_ctx(), NULL, kernel, n, k, matrix_row, &matrix, matrix.scale, &weights);
     inc_gemm_i8_release(test_ctx(), &weights);
-    free_matrix(&matrix);
+    test_matrix_free(&matrix);
     return status;
 }
 
@@ -305,7 +239,7 @@ static void test_memory(void **unused)
 {
     (void)unused;
     uint64_t state = test_seed();
-    struct matrix matrix = make_matrix(20, 20, &state);
+    struct test_matrix matrix = make_matrix(20, 20, &state);
     fill_random(&matrix, 127, &state);
     struct inc_gemm_i8_weights weights;
     const struct inc_gemm_i8_kernel *kernel = inc_gemm_i8_select(INCISE_ISA_SCALAR);
@@ -321,7 +255,7 @@ static void test_memory(void **unused)
     assert_int_equal(allowed, 9); /* six arrays and two strips, then success */
     inc_gemm_i8_release(test_ctx(), &weights);
     assert_int_equal(test_live_allocations(), 0);
-    free_matrix(&matrix);
+    test_matrix_free(&matrix);
 }
 
 /* Packing on a pool gives the same bytes; a NaN scale makes its row NaN; a range of outputs is strips + i. */
@@ -329,7 +263,7 @@ static void test_use(void **unused)
 {
     (void)unused;
     uint64_t state = test_seed();
-    struct matrix matrix = make_matrix(100, 64, &state);
+    struct test_matrix matrix = make_matrix(100, 64, &state);
     fill_random(&matrix, 127, &state);
     struct inc_pool *pool;
     assert_int_equal(inc_pool_create(test_ctx(), 3, false, &pool), INCISE_OK);
@@ -357,7 +291,7 @@ static void test_use(void **unused)
         inc_gemm_i8_release(test_ctx(), &many);
     }
     inc_pool_destroy(pool);
-    free_matrix(&matrix);
+    test_matrix_free(&matrix);
     assert_int_equal(test_live_allocations(), 0);
 }
 

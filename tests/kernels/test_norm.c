@@ -13,13 +13,8 @@ static void for_each_kernel(void (*body)(const struct inc_norm_kernel *kernel))
 {
     size_t n;
     const struct inc_norm_kernel *kernels = inc_norm_kernels(&n);
-    for (size_t i = 0; i < n; i++) {
-        if (kernels[i].isa <= incise_isa_detect()) {
-            body(&kernels[i]);
-        } else {
-            printf("skipped: %s (this CPU lacks %s)\n", kernels[i].name, incise_isa_name(kernels[i].isa));
-        }
-    }
+    for (size_t i = 0; i < n; i++)
+        if (test_can_run(kernels[i].name, kernels[i].isa)) body(&kernels[i]);
 }
 
 /* Guarded floats, all set to 777 so that what a kernel must not touch can be checked. */

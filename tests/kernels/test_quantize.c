@@ -14,13 +14,8 @@ static void for_each_kernel(void (*body)(const struct inc_quantize_kernel *kerne
 {
     size_t n;
     const struct inc_quantize_kernel *kernels = inc_quantize_kernels(&n);
-    for (size_t i = 0; i < n; i++) {
-        if (kernels[i].isa <= incise_isa_detect()) {
-            body(&kernels[i]);
-        } else {
-            printf("skipped: %s (this CPU lacks %s)\n", kernels[i].name, incise_isa_name(kernels[i].isa));
-        }
-    }
+    for (size_t i = 0; i < n; i++)
+        if (test_can_run(kernels[i].name, kernels[i].isa)) body(&kernels[i]);
 }
 
 /* The header's formula, from definitions. */

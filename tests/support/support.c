@@ -119,6 +119,13 @@ size_t test_random_below(uint64_t *state, size_t n)
     return (size_t)(test_random(state) % n);
 }
 
+bool test_can_run(const char *name, enum incise_isa isa)
+{
+    if (isa <= incise_isa_detect()) return true;
+    printf("skipped: %s (this CPU lacks %s)\n", name, incise_isa_name(isa));
+    return false;
+}
+
 /* A guarded block: [guard page][data pages][guard page]; the data touch the guard on the side asked for. */
 static size_t data_pages_bytes(size_t bytes, size_t page)
 {

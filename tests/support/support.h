@@ -28,6 +28,10 @@ uint64_t test_random(uint64_t *state);
 float test_random_float(uint64_t *state, float low, float high);
 size_t test_random_below(uint64_t *state, size_t n);
 
+/* Whether this CPU can run kernel `name`, which needs `isa`. One that it cannot is named, so that a green run shows what
+ * it did not cover. */
+bool test_can_run(const char *name, enum incise_isa isa);
+
 /* `bytes` of memory that end (at_end) or start right at an unreadable page. Free with the same arguments. */
 void *test_guarded_alloc(size_t bytes, int at_end);
 void test_guarded_free(void *memory, size_t bytes, int at_end);
