@@ -178,39 +178,75 @@ static void print_padded(const char *text, size_t width, bool left, bool last)
         printf("%*s%s", pad, "", text);
 }
 
-static void print_aligned(const struct tool_rows *rows, bool markdown)
+enum { CELL = 512 };
+
+/* A cell as tables show it; the column's name for `row` NULL. */
+static const char *cell(const struct column *column, const json_t *row, char text[CELL])
 {
-    size_t n = json_array_size(rows->array), last = rows->n_columns;
-    while (last > 0 && (last == rows->n_columns || rows->columns[last].hidden)) last--;
-    for (size_t line = 0; line < n + 1 + markdown; line++) {
-        size_t row = line == 0 ? SIZE_MAX : line - 1 - markdown;
-        bool rule = markdown && line == 1, first = true;
-        for (size_t c = 0; c < rows->n_columns; c++) {
-            const struct column *column = &rows->columns[c];
-            char text[512];
-            size_t width = display_width(column->name);
-            bool left = json_is_string(json_object_get(json_array_get(rows->array, 0), column->name));
-            if (column->hidden) continue;
-            for (size_t r = 0; r < n; r++) {
-                format_value(json_object_get(json_array_get(rows->array, r), column->name), column->digits, false, text,
-                             sizeof text);
-                if (display_width(text) > width) width = display_width(text);
-            }
-            if (markdown) fputs(first ? "| " : " | ", stdout);
-            if (!markdown && !first) fputs("  ", stdout);
-            first = false;
-            if (rule) {
-                for (size_t i = 0; i + 1 < width; i++) putchar('-');
-                putchar(left ? '-' : ':');
-                continue;
-            }
-            if (line > 0)
-                format_value(json_object_get(json_array_get(rows->array, row), column->name), column->digits, false,
-                             text, sizeof text);
-            print_padded(line == 0 ? column->name : text, width, left, c == last && !markdown);
+    if (row == NULL) return column->name;
+    format_value(json_object_get(row, column->name), column->digits, false, text, CELL);
+    return text;
+}
+
+static void find_widths(const struct tool_rows *rows, size_t *widths)
+{
+    char text[CELL];
+    for (size_t c = 0; c < rows->n_columns; c++) {
+        widths[c] = display_width(rows->columns[c].name);
+        for (size_t r = 0; r < json_array_size(rows->array); r++) {
+            size_t width = display_width(cell(&rows->columns[c], json_array_get(rows->array, r), text));
+            if (width > widths[c]) widths[c] = width;
         }
-        puts(markdown ? " |" : "");
     }
+}
+
+/* Texts stand at the left, as those of the first row are. */
+static bool is_left(const struct tool_rows *rows, const struct column *column)
+{
+    return json_is_string(json_object_get(json_array_get(rows->array, 0), column->name));
+}
+
+static void print_line(const struct tool_rows *rows, const size_t *widths, const json_t *row, bool markdown)
+{
+    size_t last = rows->n_columns;
+    const char *between = markdown ? "| " : "";
+    char text[CELL];
+    while (last > 0 && (last == rows->n_columns || rows->columns[last].hidden)) last--;
+    for (size_t c = 0; c < rows->n_columns; c++) {
+        const struct column *column = &rows->columns[c];
+        if (column->hidden) continue;
+        fputs(between, stdout);
+        between = markdown ? " | " : "  ";
+        print_padded(cell(column, row, text), widths[c], is_left(rows, column), c == last && !markdown);
+    }
+    puts(markdown ? " |" : "");
+}
+
+/* Markdown's line below the names. */
+static void print_rule(const struct tool_rows *rows, const size_t *widths)
+{
+    const char *between = "| ";
+    for (size_t c = 0; c < rows->n_columns; c++) {
+        if (rows->columns[c].hidden) continue;
+        fputs(between, stdout);
+        between = " | ";
+        for (size_t i = 0; i + 1 < widths[c]; i++) putchar('-');
+        putchar(is_left(rows, &rows->columns[c]) ? '-' : ':');
+    }
+    puts(" |");
+}
+
+static enum incise_status print_aligned(const struct tool_rows *rows, bool markdown)
+{
+    size_t *widths = tool_alloc(rows->n_columns, sizeof *widths);
+    if (widths == NULL) return INCISE_ERROR_MEMORY;
+    find_widths(rows, widths);
+    print_line(rows, widths, NULL, markdown);
+    if (markdown) print_rule(rows, widths);
+    for (size_t r = 0; r < json_array_size(rows->array); r++)
+        print_line(rows, widths, json_array_get(rows->array, r), markdown);
+    free(widths);
+    return INCISE_OK;
 }
 
 static void print_csv_text(const char *text)
@@ -270,7 +306,7 @@ enum incise_status tool_rows_print(const struct tool_rows *rows, enum tool_forma
     } else if (format == TOOL_CSV) {
         print_csv(rows);
     } else {
-        print_aligned(rows, format == TOOL_MD);
+        return print_aligned(rows, format == TOOL_MD);
     }
     return INCISE_OK;
 }
