@@ -204,7 +204,7 @@ static enum incise_status statistics(struct edit *edit)
 
 static const struct edit_kind statistics_kind = {"file", check_statistics, statistics};
 EDIT_COMMAND(statistics, "MODEL -o FILE --calibrate TEXTS",
-             "what the layers of a model read on texts, for prune; in shards if need be, and resumed if interrupted");
+             "what the layers of a model read on texts, for prune and quantize; in shards, and resumed if interrupted");
 
 /* ---- prune ----------------------------------------------------------------------------------------------------- */
 
@@ -282,6 +282,8 @@ static const struct tool_option quantize_table[] = {
     OPTION("smooth", 0, TOOL_REAL, quantize.smooth, "A",
            "0 < A <= 1, with --calibrate: large channels are made smaller and their weights larger by max|x|^A / "
            "max|w|^(1 - A), where that costs nothing to run (default: 0, none)"),
+    OPTION("statistics", 0, TOOL_TEXT, quantize.statistics, "FILE",
+           "of `incise statistics` on the same texts: --smooth takes from it how large channels get"),
     OPTION("range", 0, TOOL_TEXT, quantize.range, "minmax|mse",
            "of static activations: all values seen, or of least squared error (default: mse)"),
     OPTION("require", 0, TOOL_LIST, require, "FIGURE>=N",

@@ -119,6 +119,8 @@ struct incise_quantize_options {
      * before takes up the division: a norm, values, the other side of a gated product. The FP32 model stays the same
      * to the bit. 0 (default): none; at most 1. */
     double smooth;
+    const char *statistics; /* file of incise_statistics of the same model and texts, from which smoothing takes how
+                             * large channels get, to the same result; NULL: the model is run for that */
     const char *range; /* of static activations: "minmax", all values seen, or "mse" (default): least squared error */
     const char *select;      /* as for prune; NULL: every MatMul and embedding table */
     const char *ignore;

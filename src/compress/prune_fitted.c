@@ -310,21 +310,12 @@ static enum incise_status walk(struct inc_pruning *pruning, struct inc_calibrati
     return status;
 }
 
-static enum incise_status load_statistics(const struct inc_pruning *pruning, const struct inc_calibration *calibration,
-                                          struct inc_statistics **statistics)
-{
-    const char *path = pruning->request->statistics;
-    struct inc_origin origin;
-    INC_TRY(inc_statistics_origin(pruning->graph, calibration, 0, 1, &origin));
-    INC_TRY(inc_statistics_load(pruning->graph->ctx, path, &origin, statistics));
-    return inc_statistics_check_complete(*statistics, path);
-}
-
 static enum incise_status trace_model(struct inc_pruning *pruning, struct inc_calibration *calibration)
 {
+    const char *path = pruning->request->statistics;
     struct inc_statistics *statistics = NULL;
     enum incise_status status = INCISE_OK;
-    if (pruning->request->statistics != NULL) status = load_statistics(pruning, calibration, &statistics);
+    if (path != NULL) status = inc_statistics_read(pruning->graph, calibration, path, &statistics);
     pruning->n_steps += pruning->targets->n;
     if (status == INCISE_OK) status = walk(pruning, calibration, INC_GOAL_OWN, statistics, trace_item);
     inc_statistics_destroy(statistics);

@@ -6,7 +6,7 @@
 
 #include "compress/bias.h"
 #include "compress/producer.h"
-#include "compress/stream.h"
+#include "compress/statistics.h"
 
 #define MOST_SHIFT 10 /* of exponents from their mean: far beyond the spread of channels of any model seen */
 
@@ -54,11 +54,10 @@ static enum incise_status look(void *user, size_t group, const float *rows, size
     return INCISE_OK;
 }
 
-static enum incise_status survey(struct smoothing *smoothing, struct inc_calibration *calibration)
+static enum incise_status find_groups(struct smoothing *smoothing, const struct inc_calibration *calibration)
 {
     const struct inc_program_options options = {.mode = INC_INTEGER_NONE};
     INC_TRY(inc_program_create(smoothing->graph, calibration->device, &options, &smoothing->program));
-    INC_TRY(inc_stream_open(calibration, smoothing->program, &smoothing->stream));
     INC_TRY(inc_reader_groups(&smoothing->program->plan, &smoothing->arena, &smoothing->groups, &smoothing->n_groups));
     smoothing->peaks = inc_arena_alloc(&smoothing->arena, smoothing->n_groups, sizeof *smoothing->peaks);
     if (smoothing->peaks == NULL) return inc_fail_memory(smoothing->ctx, smoothing->n_groups, "ranges of channels");
@@ -67,9 +66,44 @@ static enum incise_status survey(struct smoothing *smoothing, struct inc_calibra
         smoothing->peaks[i] = inc_arena_alloc(&smoothing->arena, width, sizeof **smoothing->peaks);
         if (smoothing->peaks[i] == NULL) return inc_fail_memory(smoothing->ctx, width, "ranges of channels");
     }
+    return INCISE_OK;
+}
+
+static enum incise_status survey(struct smoothing *smoothing, struct inc_calibration *calibration)
+{
+    INC_TRY(inc_stream_open(calibration, smoothing->program, &smoothing->stream));
     for (size_t i = 0; i < calibration->n_batches; i++)
         INC_TRY(inc_stream_visit(&smoothing->stream, i, smoothing->groups, smoothing->n_groups, look, smoothing));
     return INCISE_OK;
+}
+
+static enum incise_status take_ranges(struct smoothing *smoothing, const struct inc_statistics *statistics,
+                                      const char *path)
+{
+    const struct inc_plan *plan = &smoothing->program->plan;
+    if (!inc_statistics_fit(statistics, plan, smoothing->groups, smoothing->n_groups))
+        return inc_fail(smoothing->ctx, INCISE_ERROR_DATA, "%s: its layers are not those of this model", path);
+    for (size_t i = 0; i < smoothing->n_groups; i++) {
+        const struct inc_input_statistics *input = &statistics->inputs[i];
+        for (size_t c = 0; c < smoothing->groups[i].width; c++) {
+            float size = fmaxf(fabsf(input->low[c]), fabsf(input->high[c]));
+            if (!(size <= FLT_MAX))
+                return inc_fail(smoothing->ctx, INCISE_ERROR_DATA, "%s: a range of layer '%s' is not finite", path,
+                                input->name);
+            smoothing->peaks[i][c] = size;
+        }
+    }
+    return INCISE_OK;
+}
+
+static enum incise_status recall(struct smoothing *smoothing, const struct inc_calibration *calibration,
+                                 const char *path)
+{
+    struct inc_statistics *statistics;
+    INC_TRY(inc_statistics_read(smoothing->graph, calibration, path, &statistics));
+    enum incise_status status = take_ranges(smoothing, statistics, path);
+    inc_statistics_destroy(statistics);
+    return status;
 }
 
 /* ---- who multiplies them --------------------------------------------------------------------------------------- */
@@ -305,12 +339,14 @@ static enum incise_status smooth_group(struct smoothing *smoothing, size_t index
 }
 
 enum incise_status inc_smooth(struct inc_graph *graph, struct inc_calibration *calibration,
-                              const struct inc_targets *targets, double strength, size_t *n)
+                              const struct inc_targets *targets, double strength, const char *statistics, size_t *n)
 {
     struct smoothing smoothing = {.ctx = graph->ctx, .graph = graph, .targets = targets, .strength = strength};
     inc_arena_init(&smoothing.arena, graph->ctx);
     *n = 0;
-    enum incise_status status = survey(&smoothing, calibration);
+    enum incise_status status = find_groups(&smoothing, calibration);
+    if (status == INCISE_OK)
+        status = statistics != NULL ? recall(&smoothing, calibration, statistics) : survey(&smoothing, calibration);
     for (size_t i = 0; i < smoothing.n_groups && status == INCISE_OK; i++) status = smooth_group(&smoothing, i, n);
     inc_stream_close(&smoothing.stream);
     inc_program_destroy(smoothing.program);

@@ -11,10 +11,11 @@
 
 /* Channel j gets the power of two nearest to max|x_j|^strength / max|w_j|^(1 - strength) over its geometric mean of all
  * channels, so that the model computes the same bits in FP32. Only where the Linears that read the rows, all of them
- * targets, are the only ones who do; *n groups of such Linears, perhaps none. Destroys marks.
+ * targets, are the only ones who do; *n groups of such Linears, perhaps none. `statistics`: a file of them of the same
+ * model and texts, which gives the same bits; NULL: the model is run on the texts. Destroys marks.
  * INCISE_ERROR_DATA if the model runs op by op, or names a layer that reads a number that is not finite. */
 enum incise_status inc_smooth(struct inc_graph *graph, struct inc_calibration *calibration,
-                              const struct inc_targets *targets, double strength, size_t *n)
+                              const struct inc_targets *targets, double strength, const char *statistics, size_t *n)
     __attribute__((warn_unused_result));
 
 #endif

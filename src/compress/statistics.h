@@ -75,6 +75,10 @@ enum incise_status inc_statistics_load(const struct inc_ctx *ctx, const char *pa
 /* INCISE_ERROR_DATA for statistics that do not hold all their texts yet. */
 enum incise_status inc_statistics_check_complete(const struct inc_statistics *statistics, const char *path)
     __attribute__((warn_unused_result));
+/* Those in the file at `path`, which must be complete and of `graph` and all texts of `calibration`. */
+enum incise_status inc_statistics_read(const struct inc_graph *graph, const struct inc_calibration *calibration,
+                                       const char *path, struct inc_statistics **statistics)
+    __attribute__((warn_unused_result));
 /* Adds up the parts of all shards, in any order, in a file of all texts. INCISE_ERROR_DATA names a part that does not
  * belong to the others, and a shard that is missing. `n` >= 1. */
 enum incise_status inc_statistics_join(const struct inc_ctx *ctx, const char *const *parts, size_t n, const char *path,

@@ -162,6 +162,19 @@ enum incise_status inc_statistics_check_complete(const struct inc_statistics *st
                     path, statistics->n_done, statistics->n_batches);
 }
 
+enum incise_status inc_statistics_read(const struct inc_graph *graph, const struct inc_calibration *calibration,
+                                       const char *path, struct inc_statistics **statistics)
+{
+    struct inc_origin origin;
+    INC_TRY(inc_statistics_origin(graph, calibration, 0, 1, &origin));
+    INC_TRY(inc_statistics_load(graph->ctx, path, &origin, statistics));
+    enum incise_status status = inc_statistics_check_complete(*statistics, path);
+    if (status == INCISE_OK) return INCISE_OK;
+    inc_statistics_destroy(*statistics);
+    *statistics = NULL;
+    return status;
+}
+
 /* ---- joining --------------------------------------------------------------------------------------------------- */
 
 struct join {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# statistics: shards joined serve prune as one run does; what is there is taken up; foreign files are refused.
+# statistics: shards joined serve prune and quantize as one run does; what is there is taken up; foreign files are refused.
 quiet=(--log error) # OpenBLAS may not know the CPU and say so
 incise convert $data/tiny/bert-hf -o base
 awk 'BEGIN { srand(1); for (i = 0; i < 60; i++) { line = ""
@@ -18,6 +18,15 @@ cp -p whole before && statistics -o whole && [ ! whole -nt before ] && echo "wha
 prune half --statistics joined --traces orders | cut -d, -f2-5 | sort | uniq -c
 prune global --statistics whole --allocate global >/dev/null && echo "shares from statistics"
 
+quantize() { # OUT [option]...
+    incise quantize base -o "$1" --round nearest --calibrate texts.txt "${quiet[@]}" --format csv "${@:2}"
+}
+quantize smooth --smooth 0.5 >smooth.csv
+quantize same --smooth 0.5 --statistics joined | cmp - smooth.csv &&
+    cmp smooth/openvino_model.bin same/openvino_model.bin && echo "smoothing from statistics: the same bits"
+
+fails quantize no --statistics whole
+fails quantize no --smooth 0.5 --statistics part-0
 fails statistics
 fails incise statistics base -o no
 fails statistics -o no --shard 3/3

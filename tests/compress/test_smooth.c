@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Smoothing: the bits of the FP32 model stay, and large channels cost a quantized one less. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "compress/changes.h"
 #include "compress/smooth.h"
+#include "compress/statistics.h"
 #include "graph/weight.h"
 #include "support/calibrated.h"
 
-static size_t smooth(struct test_calibrated *c, const char *ignore, double strength)
+/* `statistics`: a file, or NULL. */
+static size_t smooth(struct test_calibrated *c, const char *ignore, double strength, const char *statistics)
 {
     struct inc_targets targets;
     size_t n = 0;
     assert_int_equal(inc_targets_select(c->graph, false, NULL, ignore, &targets), INCISE_OK);
-    if (inc_smooth(c->graph, c->calibration, &targets, strength, &n) != INCISE_OK) fail_msg("%s", test_last_error());
+    if (inc_smooth(c->graph, c->calibration, &targets, strength, statistics, &n) != INCISE_OK) fail_msg("%s", test_last_error());
     assert_int_equal(inc_graph_verify(c->graph), INCISE_OK);
     inc_targets_release(&targets);
     return n;
@@ -50,7 +54,7 @@ static void floats_keep_their_bits(void **state)
         test_calibrated_open(&c, models[m].name, NULL, 60, 5);
         float before = column_peak(c.graph, "o_proj|attention.output", 1);
         double *as_it_was = test_calibrated_outputs(&c, c.graph, &n);
-        assert_int_equal(smooth(&c, NULL, 0.5), models[m].groups);
+        assert_int_equal(smooth(&c, NULL, 0.5, NULL), models[m].groups);
         double *smoothed = test_calibrated_outputs(&c, c.graph, &n_after);
         assert_int_equal(n, n_after);
         assert_memory_equal(as_it_was, smoothed, n * sizeof *smoothed);
@@ -69,7 +73,7 @@ static void whatever_is_ignored_stays(void **state)
     struct test_calibrated c;
     test_calibrated_open(&c, "gemma", NULL, 20, 5);
     /* Norms have other readers; the Linears that would be divided are no targets. */
-    assert_int_equal(smooth(&c, "q_proj|v_proj|up_proj", 0.5), 0);
+    assert_int_equal(smooth(&c, "q_proj|v_proj|up_proj", 0.5, NULL), 0);
     test_calibrated_close(&c);
 }
 
@@ -100,7 +104,7 @@ static double distance_of_int8(double strength)
     }
     test_calibrated_open(&c, NULL, graph, 60, 5);
     double *before = test_calibrated_outputs(&c, c.graph, &n);
-    if (strength > 0) smooth(&c, NULL, strength);
+    if (strength > 0) smooth(&c, NULL, strength, NULL);
     incise_quantize_options_init(&options);
     options.round = "nearest";
     options.activations = "static";
@@ -123,6 +127,77 @@ static void large_channels_cost_less(void **state)
     assert_true(smoothed < plain / 3);
 }
 
+/* ---- from a file of statistics ----------------------------------------------------------------------------------- */
+
+static void keep_statistics(struct test_calibrated *c, const struct inc_origin *origin, const char *path)
+{
+    const struct inc_statistics_place place = {.path = path, .origin = origin};
+    struct inc_statistics *statistics;
+    assert_int_equal(inc_statistics_collect(c->calibration, c->runner.program, &place, NULL, NULL, &statistics),
+                     INCISE_OK);
+    inc_statistics_destroy(statistics);
+}
+
+static void refuse(struct test_calibrated *c, const char *path, const char *part)
+{
+    struct inc_targets targets;
+    size_t n;
+    assert_int_equal(inc_targets_select(c->graph, false, NULL, NULL, &targets), INCISE_OK);
+    test_clear_error();
+    assert_int_equal(inc_smooth(c->graph, c->calibration, &targets, 0.5, path, &n), INCISE_ERROR_DATA);
+    if (strstr(test_last_error(), part) == NULL) fail_msg("%s", test_last_error());
+    inc_targets_release(&targets);
+}
+
+/* They hold what a run of the model shows: the same factors; nothing that such a file may hold does harm. */
+static void statistics_stand_for_a_run(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/incise-smooth-XXXXXX";
+    struct test_calibrated c[2];
+    struct inc_origin origin;
+    struct inc_statistics *statistics;
+    struct inc_targets targets[2];
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && close(fd) == 0 && unlink(path) == 0);
+    for (int i = 0; i < 2; i++) {
+        test_calibrated_open(&c[i], "gemma", NULL, 40, 5);
+        assert_int_equal(inc_statistics_origin(c[i].graph, c[i].calibration, 0, 1, &origin), INCISE_OK);
+        if (i == 1) keep_statistics(&c[i], &origin, path);
+        assert_int_equal(smooth(&c[i], NULL, 0.5, i == 1 ? path : NULL), 8);
+        assert_int_equal(inc_targets_select(c[i].graph, false, NULL, NULL, &targets[i]), INCISE_OK);
+    }
+    for (size_t t = 0; t < targets[0].n; t++)
+        for (int64_t r = 0; r < targets[0].items[t].weight.out; r++) {
+            float rows[2][256];
+            assert_true(targets[0].items[t].weight.in <= 256);
+            for (int i = 0; i < 2; i++) inc_weight_row_f32(&targets[i].items[t].weight, r, rows[i]);
+            assert_memory_equal(rows[0], rows[1], (size_t)targets[0].items[t].weight.in * sizeof(float));
+        }
+    for (int i = 0; i < 2; i++) inc_targets_release(&targets[i]), test_calibrated_close(&c[i]);
+
+    test_calibrated_open(&c[0], "gemma", NULL, 39, 5);
+    refuse(&c[0], path, "belongs to another run");
+    test_calibrated_close(&c[0]);
+    test_calibrated_open(&c[0], "gemma", NULL, 40, 5);
+    assert_int_equal(inc_statistics_load(test_ctx(), path, &origin, &statistics), INCISE_OK);
+    statistics->inputs[1].high[2] = INFINITY;
+    assert_int_equal(inc_statistics_save(statistics, &origin, path), INCISE_OK);
+    refuse(&c[0], path, "is not finite");
+    statistics->inputs[1].high[2] = 0;
+    statistics->n_inputs--;
+    assert_int_equal(inc_statistics_save(statistics, &origin, path), INCISE_OK);
+    refuse(&c[0], path, "its layers are not those");
+    statistics->n_inputs++;
+    statistics->n_done--;
+    assert_int_equal(inc_statistics_save(statistics, &origin, path), INCISE_OK);
+    refuse(&c[0], path, "is not complete");
+    inc_statistics_destroy(statistics);
+    test_calibrated_close(&c[0]);
+    unlink(path);
+    assert_int_equal(test_live_allocations(), 0);
+}
+
 static void numbers_and_memory_may_be_bad(void **state)
 {
     (void)state;
@@ -134,7 +209,7 @@ static void numbers_and_memory_may_be_bad(void **state)
         test_calibrated_open(&c, "gemma", NULL, 3, 5);
         assert_int_equal(inc_targets_select(c.graph, false, NULL, NULL, &targets), INCISE_OK);
         test_fail_after(n);
-        status = inc_smooth(c.graph, c.calibration, &targets, 0.5, &smoothed);
+        status = inc_smooth(c.graph, c.calibration, &targets, 0.5, NULL, &smoothed);
         test_fail_after(SIZE_MAX);
         inc_targets_release(&targets);
         test_calibrated_close(&c);
@@ -147,7 +222,7 @@ static void numbers_and_memory_may_be_bad(void **state)
     test_calibrated_open(&c, NULL, graph, 3, 5);
     assert_int_equal(inc_targets_select(c.graph, false, NULL, NULL, &targets), INCISE_OK);
     test_clear_error();
-    assert_int_equal(inc_smooth(c.graph, c.calibration, &targets, 0.5, &smoothed), INCISE_ERROR_DATA);
+    assert_int_equal(inc_smooth(c.graph, c.calibration, &targets, 0.5, NULL, &smoothed), INCISE_ERROR_DATA);
     assert_non_null(strstr(test_last_error(), "not finite"));
     inc_targets_release(&targets);
     test_calibrated_close(&c);
@@ -159,6 +234,7 @@ int main(void)
         cmocka_unit_test(floats_keep_their_bits),
         cmocka_unit_test(whatever_is_ignored_stays),
         cmocka_unit_test(large_channels_cost_less),
+        cmocka_unit_test(statistics_stand_for_a_run),
         cmocka_unit_test(numbers_and_memory_may_be_bad),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
