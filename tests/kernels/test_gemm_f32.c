@@ -106,8 +106,8 @@ static void run_fenced(const struct inc_gemm_f32_kernel *kernel, const struct in
     float *fenced_a = fence(a, a_floats * 4, at_end), *fenced_bias = bias ? fence(bias, n * 4, at_end) : NULL;
     float *fenced_c = fence(c, c_floats * 4, at_end), *w = fence(strip->w, w_floats * 4, at_end);
     uint32_t *k = strip->k ? (void *)fence(strip->k, strip->n_steps * 4, at_end) : NULL;
-    const struct inc_gemm_f32_strip copy = {w, k, strip->n_steps};
-    kernel->run(m, n, &copy, fenced_a, lda, fenced_bias, fenced_c, ldc);
+    const struct inc_gemm_f32_strip copy[2] = {{w, k, strip->n_steps, strip->fours}};
+    kernel->run(m, n, copy, fenced_a, lda, fenced_bias, fenced_c, ldc);
     memcpy(c, fenced_c, c_floats * 4);
     test_guarded_free(fenced_a, a_floats ? a_floats * 4 : 4, at_end);
     if (bias) test_guarded_free(fenced_bias, n * 4, at_end);
@@ -199,6 +199,7 @@ static void check_pattern(const struct inc_gemm_f32_kernel *kernel, size_t m, si
         const struct inc_gemm_f32_strip *strip = &as_list.strips[s];
         steps += strip->n_steps;
         for (size_t i = 1; strip->k && i < strip->n_steps; i++) assert_true(strip->k[i - 1] < strip->k[i]);
+        if (strip->k && columns % 4 == 0) assert_true(strip->fours);
         assert_int_equal((uintptr_t)strip->w % INC_ALIGN, 0);
     }
     assert_int_equal(steps, kept_steps(w, n, k, kernel->nr));

@@ -283,7 +283,7 @@ static void test_use(void **unused)
             assert_true(status == INCISE_OK || status == INCISE_ERROR_MEMORY);
             if (status) assert_int_equal(test_live_allocations(), live);
         }
-        assert_int_equal(failures, 6 + many.n_strips); /* five arrays, each strip, success */
+        assert_int_equal(failures, 7 + many.n_strips); /* six arrays, each strip, success */
         inc_gemm_group_release(test_ctx(), &many);
     }
     inc_pool_destroy(pool);

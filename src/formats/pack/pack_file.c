@@ -8,7 +8,7 @@
 #include "base/size.h"
 
 static const struct inc_sealed_kind packed_kind = {
-    "packed weights", 2, "neither an .xml file, a folder nor a file of incise pack", "run incise pack again"};
+    "packed weights", 3, "neither an .xml file, a folder nor a file of incise pack", "run incise pack again"};
 
 /* Hashes of what is not read at a start. */
 struct whole {

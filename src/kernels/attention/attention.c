@@ -125,8 +125,8 @@ static void multiply_keys(const struct item *item, const struct chunk *chunk)
     const size_t head = item->kv_head * item->group + chunk->g;
     const float *q = args->q + (item->first + chunk->query) * args->ldq + head * d;
     for (size_t j = 0; j < keys; j += nr) {
-        const struct inc_gemm_f32_strip strip = {item->keys + j * d, NULL, (uint32_t)d};
-        item->gemm->run(chunk->n, inc_min_size(nr, keys - j), &strip, q, args->ldq, NULL, item->scores + j, stride);
+        const struct inc_gemm_f32_strip strips[2] = {{.w = item->keys + j * d, .n_steps = (uint32_t)d}};
+        item->gemm->run(chunk->n, inc_min_size(nr, keys - j), strips, q, args->ldq, NULL, item->scores + j, stride);
     }
 }
 
@@ -154,8 +154,8 @@ static void multiply_values(const struct item *item, const struct chunk *chunk, 
 {
     const size_t d = item->args->head_dim, nr = item->gemm->nr, keys = item->high - item->low;
     for (size_t j = 0; j < d; j += nr) {
-        const struct inc_gemm_f32_strip strip = {item->values + j * keys, NULL, (uint32_t)keys};
-        item->gemm->run(chunk->n, inc_min_size(nr, d - j), &strip, item->scores, score_stride(keys), NULL, to + j, ld);
+        const struct inc_gemm_f32_strip strips[2] = {{.w = item->values + j * keys, .n_steps = (uint32_t)keys}};
+        item->gemm->run(chunk->n, inc_min_size(nr, d - j), strips, item->scores, score_stride(keys), NULL, to + j, ld);
     }
 }
 

@@ -58,6 +58,14 @@ static size_t mark_kept(const float *rows, size_t n, size_t k, unsigned char *ke
     return n_kept;
 }
 
+/* Whether steps 4i..4i+3 of n are neighbours for every i; `index` rises. */
+static bool are_fours(const uint32_t *index, size_t n)
+{
+    for (size_t i = 0; i + 4 <= n; i += 4)
+        if (index[i + 3] != index[i] + 3) return false;
+    return true;
+}
+
 /* A strip that could not be allocated is left with w == NULL. */
 static void pack_strip(void *arg, size_t s, unsigned worker)
 {
@@ -83,6 +91,7 @@ static void pack_strip(void *arg, size_t s, unsigned worker)
         if (list) *index++ = (uint32_t)i;
         for (size_t j = 0; j < nr; j++) *w++ = j < n ? rows[j * k + i] : 0.0f;
     }
+    strip->fours = list && are_fours(strip->k, steps);
 }
 
 /* Adds up what the strips hold; false if one could not be allocated. */
@@ -115,7 +124,7 @@ enum incise_status inc_gemm_f32_pack(const struct inc_ctx *ctx, struct inc_pool 
     }
     struct pack pack = {.ctx = ctx, .kernel = kernel, .weights = out, .row = row, .arg = arg,
                         .scratch_bytes = scratch_bytes / INC_ALIGN * INC_ALIGN};
-    out->strips = inc_alloc_zero(ctx, n_strips, sizeof *out->strips);
+    out->strips = inc_alloc_zero(ctx, n_strips + 1, sizeof *out->strips);
     pack.scratch = inc_alloc(ctx, all_bytes);
     if (!out->strips || !pack.scratch) goto fail;
     inc_pool_run(pool, pack_strip, &pack, n_strips);
@@ -165,6 +174,7 @@ static bool restore_strip(const struct inc_gemm_f32_weights *weights, uint32_t s
         for (size_t i = 0; i < steps; i++)
             if ((*index)[i] >= weights->k || (i > 0 && (*index)[i] <= (*index)[i - 1])) return false;
         strip->k = *index;
+        strip->fours = are_fours(*index, steps);
         *index += steps;
         *n_index -= steps;
     }
@@ -182,7 +192,7 @@ enum incise_status inc_gemm_f32_restore(const struct inc_ctx *ctx, const struct 
     const uint32_t *steps = inc_packed_table(packed, n_strips, sizeof *steps);
     const uint32_t *index = inc_packed_array(packed, &n_index, sizeof *index);
     if (!steps || !index) return INCISE_ERROR_DATA;
-    weights->strips = inc_alloc_zero(ctx, n_strips, sizeof *weights->strips);
+    weights->strips = inc_alloc_zero(ctx, n_strips + 1, sizeof *weights->strips);
     if (!weights->strips) return inc_fail_memory(ctx, n_strips * sizeof *weights->strips, "packed weights");
     bool fine = true;
     for (size_t s = 0; s < n_strips && fine; s++)

@@ -7,6 +7,8 @@
 #ifndef INC_KERNELS_GEMM_F32_H
 #define INC_KERNELS_GEMM_F32_H
 
+#include <stdbool.h>
+
 #include "base/context.h"
 #include "base/packed.h"
 
@@ -17,10 +19,13 @@ struct inc_gemm_f32_strip {
     const float *w;    /* [n_steps][nr], 64-byte aligned; outputs beyond n are 0 */
     const uint32_t *k; /* input index of each step, rising; NULL = dense: 0..n_steps-1 */
     uint32_t n_steps;
+    bool fours; /* of a list: steps 4i..4i+3 are neighbours for every i, as masks of 4 or more inputs make them */
 };
 
-/* Outputs 0..n-1 of consecutive strips (one strip where n <= nr) for m rows: c[i*ldc + j] for i < m, j < n. bias holds
- * n values or is NULL. A and C are row-major with lda, ldc in elements, need no alignment, and must not overlap. */
+/* Outputs 0..n-1 of consecutive strips (one strip where n <= nr) for m rows: c[i*ldc + j] for i < m, j < n. One more
+ * strip stands behind them, which the kernel fetches: likely the next one that this thread needs; all 0 at the end.
+ * bias holds n values or is NULL. A and C are row-major with lda, ldc in elements, need no alignment, and must not
+ * overlap. */
 typedef void inc_gemm_f32_run_fn(size_t m, size_t n, const struct inc_gemm_f32_strip *strips, const float *a,
                                  size_t lda, const float *bias, float *c, size_t ldc);
 
@@ -46,7 +51,7 @@ struct inc_gemm_f32_weights {
     size_t n, k;
     unsigned nr;
     size_t n_strips;
-    struct inc_gemm_f32_strip *strips;
+    struct inc_gemm_f32_strip *strips; /* [n_strips + 1]; the last is all 0 */
     size_t n_lists; /* strips stored as lists */
     size_t bytes;   /* of all strips */
     double density; /* share of the multiplications that is left, 1 when every strip is dense */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/act/simd_avx2.h"
 
-#define TILE_MR 6
+enum { MR = 6 };
+
 #define TILE_AT 0
 
 static inline vf fma_at(const float *x, vf w, vf sum)
@@ -11,8 +12,11 @@ static inline vf fma_at(const float *x, vf w, vf sum)
 
 #include "kernels/gemm/gemm_f32_tile.h"
 
+INC_TILES(6, 32)
+
 void inc_gemm_f32_run_avx2(size_t m, size_t n, const struct inc_gemm_f32_strip *strips, const float *a, size_t lda,
                          const float *bias, float *c, size_t ldc)
 {
-    run_strips(m, n, strips, a, lda, bias, c, ldc);
+    struct strip_job job = {.a = a, .bias = bias, .lda = lda, .ldc = ldc, .c = c};
+    run_strips(tiles_32, &job, m, n, SLAB_ROWS, strips);
 }

@@ -40,14 +40,15 @@ struct pack {
     size_t stride;          /* k rounded up to whole quads */
     int16_t *scratch;       /* per worker: [nr][stride] weights */
     float *scales;          /* per worker: [nr][n_groups] */
-    int8_t *block;          /* per worker: the quads of a group */
-    size_t block_bytes;     /* per worker */
+    size_t block_quads;     /* that a group may have */
+    int8_t *blocks;         /* per worker, twice: the quads of a group, as found and in order */
+    uint16_t *numbers;      /* per worker: of the quads as found */
     unsigned char *faults;  /* per strip: enum inc_quads_fault */
 };
 
 /* Where the arrays of a strip start. */
 struct strip_layout {
-    size_t scale, sums, ends, k, bytes;
+    size_t scale, sums, ends, k, n_fours, bytes;
 };
 
 /* Below 2^26, as k <= INC_QUADS_MAX_K. */
@@ -58,7 +59,8 @@ static struct strip_layout lay_out(const struct inc_gemm_group_kernel *kernel, s
     layout.sums = layout.scale + n_groups * kernel->nr * sizeof(float);
     layout.ends = layout.sums + n_groups * kernel->nr * sizeof(int32_t);
     layout.k = layout.ends + n_groups * sizeof(uint32_t);
-    layout.bytes = layout.k + n_quads * sizeof(uint16_t);
+    layout.n_fours = layout.k + n_quads * sizeof(uint16_t);
+    layout.bytes = layout.n_fours + n_groups * sizeof(uint16_t);
     return layout;
 }
 
@@ -68,16 +70,26 @@ static void store_i4(const int8_t *block, size_t n, uint8_t *w)
     for (size_t i = 0; i < n / 2; i++) w[i] = (uint8_t)((block[i] & 15) | (block[i + n / 2] & 15) << 4);
 }
 
-/* Quads of a group: its own and those that fill the last step. With w, stores them there. */
-static size_t store_group(const struct pack *pack, const int16_t *rows, size_t g, int8_t *block, uint8_t *w,
-                          uint16_t *k)
+/* Quads of a group: its own and those that fill the last step. */
+static size_t count_quads(const struct pack *pack, const int16_t *rows, size_t g)
+{
+    const size_t begin = g * pack->group, end = inc_min_size(begin + pack->group, pack->stride);
+    return inc_round_up(inc_quads_store(&pack->quads, rows, pack->stride, begin, end, NULL, NULL), pack->kernel->step);
+}
+
+/* Stores them at w, their numbers at k, and the number of fours. */
+static size_t store_group(const struct pack *pack, const int16_t *rows, size_t g, unsigned worker, uint8_t *w,
+                          uint16_t *k, uint16_t *n_fours)
 {
     const struct inc_gemm_group_kernel *kernel = pack->kernel;
     const size_t quad = kernel->nr * 4u, begin = g * pack->group;
     const size_t end = inc_min_size(begin + pack->group, pack->stride);
-    const size_t n = inc_quads_store(&pack->quads, rows, pack->stride, begin, end, w ? block : NULL, k);
+    int8_t *found = pack->blocks + worker * 2 * pack->block_quads * quad, *block = found + pack->block_quads * quad;
+    uint16_t *numbers = pack->numbers + worker * pack->block_quads;
+    const size_t n = inc_quads_store(&pack->quads, rows, pack->stride, begin, end, found, numbers);
     const size_t whole = inc_round_up(n, kernel->step);
-    if (!w) return whole;
+    if (n == 0) return 0;
+    *n_fours = (uint16_t)inc_quads_order(&pack->quads, n, found, numbers, block, k);
     memset(block + n * quad, 0, (whole - n) * quad);
     for (size_t i = n; i < whole; i++) k[i] = k[n - 1];
     if (kernel->bits == 8) memcpy(w, block, whole * quad);
@@ -98,7 +110,20 @@ static void store_params(const struct pack *pack, const int16_t *rows, const flo
     }
 }
 
-static void store_strip(const struct pack *pack, const int16_t *rows, const float *scales, int8_t *block,
+static size_t quads_of(const struct inc_gemm_group_strip *strip)
+{
+    return strip->n_groups ? strip->ends[strip->n_groups - 1] : 0;
+}
+
+/* Fours, and quads outside of them. */
+static uint32_t count_steps(const struct inc_gemm_group_strip *strip)
+{
+    size_t steps = quads_of(strip);
+    for (size_t g = 0; g < strip->n_groups; g++) steps -= (size_t)3 * strip->n_fours[g];
+    return (uint32_t)steps;
+}
+
+static void store_strip(const struct pack *pack, const int16_t *rows, const float *scales, unsigned worker,
                         size_t n_groups, size_t n_quads, struct inc_gemm_group_strip *strip)
 {
     const size_t nr = pack->kernel->nr;
@@ -108,15 +133,17 @@ static void store_strip(const struct pack *pack, const int16_t *rows, const floa
     float *scale = (float *)(void *)(memory + layout.scale);
     int32_t *sums = (int32_t *)(void *)(memory + layout.sums);
     uint32_t *ends = (uint32_t *)(void *)(memory + layout.ends), at = 0, stored = 0;
-    uint16_t *k = (uint16_t *)(void *)(memory + layout.k);
+    uint16_t *k = (uint16_t *)(void *)(memory + layout.k), *n_fours = (uint16_t *)(void *)(memory + layout.n_fours);
     for (size_t g = 0; g < pack->n_groups; g++) {
-        const size_t n = store_group(pack, rows, g, block, memory + at * nr * pack->kernel->bits / 2, k + at);
+        const size_t n = store_group(pack, rows, g, worker, memory + at * nr * pack->kernel->bits / 2, k + at,
+                                     n_fours + stored);
         if (n == 0) continue;
         store_params(pack, rows, scales, g, scale + stored * nr, sums + stored * nr);
         at += (uint32_t)n;
         ends[stored++] = at;
     }
-    *strip = (struct inc_gemm_group_strip){memory, scale, sums, ends, k, stored};
+    *strip = (struct inc_gemm_group_strip){memory, scale, sums, ends, k, n_fours, stored, 0, (uint32_t)layout.bytes};
+    strip->n_steps = count_steps(strip);
 }
 
 /* A strip that could not be allocated, or has a fault, is left with w == NULL. */
@@ -139,12 +166,11 @@ static void pack_strip(void *arg, size_t s, unsigned worker)
     }
     size_t n_groups = 0, n_quads = 0;
     for (size_t g = 0; g < pack->n_groups; g++) {
-        const size_t stored = store_group(pack, rows, g, NULL, NULL, NULL);
+        const size_t stored = count_quads(pack, rows, g);
         n_groups += stored != 0;
         n_quads += stored;
     }
-    store_strip(pack, rows, scales, pack->block + worker * pack->block_bytes, n_groups, n_quads,
-                &pack->weights->strips[s]);
+    store_strip(pack, rows, scales, worker, n_groups, n_quads, &pack->weights->strips[s]);
 }
 
 static enum incise_status check_strips(const struct pack *pack)
@@ -164,11 +190,6 @@ static enum incise_status check_strips(const struct pack *pack)
                                "packed weights");
     }
     return INCISE_OK;
-}
-
-static size_t quads_of(const struct inc_gemm_group_strip *strip)
-{
-    return strip->n_groups ? strip->ends[strip->n_groups - 1] : 0;
 }
 
 static void sum_up(const struct inc_gemm_group_kernel *kernel, struct inc_gemm_group_weights *weights)
@@ -199,16 +220,16 @@ enum incise_status inc_gemm_group_pack(const struct inc_ctx *ctx, struct inc_poo
                         .n_groups = k / group + (k % group != 0), .stride = inc_round_up(k, 4),
                         .quads = {kernel->nr, i4 ? -8 : -128, i4 ? 7 : 127, kernel->pair_limit}};
     /* of a group; weights in [-255, 255] fill four quads at most */
-    pack.block_bytes = inc_round_up(4 * inc_min_size(group, pack.stride) + 4 * kernel->step, 4) * nr;
+    pack.block_quads = inc_min_size(group, pack.stride) + kernel->step;
     enum incise_status status;
-    out->strips = inc_alloc_zero(ctx, out->n_strips, sizeof *out->strips);
+    out->strips = inc_alloc_zero(ctx, out->n_strips + 1, sizeof *out->strips);
     pack.faults = inc_alloc_zero(ctx, out->n_strips, 1);
     pack.scratch = inc_alloc_array(ctx, workers * nr, pack.stride * sizeof *pack.scratch);
     pack.scales = inc_alloc_array(ctx, workers * nr, pack.n_groups * sizeof *pack.scales);
-    pack.block = inc_alloc_array(ctx, workers, pack.block_bytes);
-    if (!out->strips || !pack.faults || !pack.scratch || !pack.scales || !pack.block) {
-        status = inc_fail_memory(ctx, workers * (nr * pack.stride * sizeof *pack.scratch + pack.block_bytes),
-                                 "packed weights");
+    pack.blocks = inc_alloc_array(ctx, workers * 2 * pack.block_quads, 4 * nr);
+    pack.numbers = inc_alloc_array(ctx, workers * pack.block_quads, sizeof *pack.numbers);
+    if (!out->strips || !pack.faults || !pack.scratch || !pack.scales || !pack.blocks || !pack.numbers) {
+        status = inc_fail_memory(ctx, workers * nr * pack.stride * sizeof *pack.scratch, "packed weights");
     } else {
         inc_pool_run(pool, pack_strip, &pack, out->n_strips);
         status = check_strips(&pack);
@@ -217,7 +238,8 @@ enum incise_status inc_gemm_group_pack(const struct inc_ctx *ctx, struct inc_poo
     inc_free(ctx, pack.faults);
     inc_free(ctx, pack.scratch);
     inc_free(ctx, pack.scales);
-    inc_free(ctx, pack.block);
+    inc_free(ctx, pack.blocks);
+    inc_free(ctx, pack.numbers);
     if (status != INCISE_OK) inc_gemm_group_release(ctx, out);
     return status;
 }
@@ -232,7 +254,7 @@ void inc_gemm_group_release(const struct inc_ctx *ctx, struct inc_gemm_group_wei
 
 /* ---- kept weights ---------------------------------------------------------------------------------------------- */
 
-enum { COUNTS, ENDS, SCALES, SUMS, NUMBERS, TABLES }; /* groups of each strip; the rest as in a strip */
+enum { COUNTS, ENDS, FOURS, SCALES, SUMS, NUMBERS, TABLES }; /* groups of each strip; the rest as in a strip */
 
 static size_t value_bytes(const struct inc_gemm_group_kernel *kernel, size_t n_quads)
 {
@@ -249,6 +271,7 @@ void inc_gemm_group_save(const struct inc_gemm_group_kernel *kernel, const struc
         const size_t params = (size_t)strip->n_groups * weights->nr, n_quads = quads_of(strip);
         inc_buffer_append(&tables[COUNTS], &strip->n_groups, sizeof strip->n_groups);
         inc_buffer_append(&tables[ENDS], strip->ends, strip->n_groups * sizeof *strip->ends);
+        inc_buffer_append(&tables[FOURS], strip->n_fours, strip->n_groups * sizeof *strip->n_fours);
         inc_buffer_append(&tables[SCALES], strip->scale, params * sizeof *strip->scale);
         inc_buffer_append(&tables[SUMS], strip->sums, params * sizeof *strip->sums);
         inc_buffer_append(&tables[NUMBERS], strip->k, n_quads * sizeof *strip->k);
@@ -260,29 +283,46 @@ void inc_gemm_group_save(const struct inc_gemm_group_kernel *kernel, const struc
 /* What is left of the tables. */
 struct saved {
     const uint32_t *counts, *ends;
+    const uint16_t *fours;
     const float *scales;
     const int32_t *sums;
     const uint16_t *numbers;
-    size_t n_ends, n_scales, n_sums, n_numbers;
+    size_t n_ends, n_fours, n_scales, n_sums, n_numbers;
 };
+
+/* Whether the next n_groups groups may come from packing. */
+static bool check_groups(const struct inc_gemm_group_kernel *kernel, size_t k, const struct saved *saved,
+                         size_t n_groups)
+{
+    size_t at = 0;
+    for (size_t g = 0; g < n_groups; g++) {
+        const size_t end = saved->ends[g];
+        if (end <= at || end > saved->n_numbers || (end - at) % kernel->step != 0) return false;
+        if (!inc_quads_check(saved->numbers + at, end - at, saved->fours[g], k)) return false;
+        at = end;
+    }
+    return value_bytes(kernel, at) <= UINT32_MAX;
+}
 
 static bool restore_strip(const struct inc_gemm_group_kernel *kernel, size_t k, struct saved *saved,
                           struct inc_packed *packed, struct inc_gemm_group_strip *strip)
 {
     const size_t n_groups = *saved->counts++, params = n_groups * kernel->nr;
-    if (n_groups > saved->n_ends || params > saved->n_scales || params > saved->n_sums) return false;
-    for (size_t g = 0; g < n_groups; g++)
-        if (saved->ends[g] % kernel->step != 0 || (g > 0 && saved->ends[g] < saved->ends[g - 1])) return false;
-    const size_t n_quads = n_groups ? saved->ends[n_groups - 1] : 0;
-    if (n_quads > saved->n_numbers || !inc_quads_check(saved->numbers, n_quads, 0, k)) return false;
-    const uint8_t *w = inc_packed_take(packed, value_bytes(kernel, n_quads));
-    *strip = (struct inc_gemm_group_strip){w, saved->scales, saved->sums, saved->ends, saved->numbers,
-                                           (uint32_t)n_groups};
+    if (n_groups > saved->n_ends || n_groups > saved->n_fours || params > saved->n_scales || params > saved->n_sums ||
+        !check_groups(kernel, k, saved, n_groups))
+        return false;
+    *strip = (struct inc_gemm_group_strip){NULL, saved->scales, saved->sums, saved->ends, saved->numbers,
+                                           saved->fours, (uint32_t)n_groups, 0, 0};
+    const size_t n_quads = quads_of(strip);
+    strip->n_steps = count_steps(strip);
+    strip->bytes = (uint32_t)value_bytes(kernel, n_quads);
+    strip->w = inc_packed_take(packed, strip->bytes);
     saved->ends += n_groups, saved->n_ends -= n_groups;
+    saved->fours += n_groups, saved->n_fours -= n_groups;
     saved->scales += params, saved->n_scales -= params;
     saved->sums += params, saved->n_sums -= params;
     saved->numbers += n_quads, saved->n_numbers -= n_quads;
-    return w != NULL;
+    return strip->w != NULL;
 }
 
 enum incise_status inc_gemm_group_restore(const struct inc_ctx *ctx, const struct inc_gemm_group_kernel *kernel,
@@ -295,15 +335,17 @@ enum incise_status inc_gemm_group_restore(const struct inc_ctx *ctx, const struc
                                                .restored = true};
     saved.counts = inc_packed_table(packed, n_strips, sizeof *saved.counts);
     saved.ends = inc_packed_array(packed, &saved.n_ends, sizeof *saved.ends);
+    saved.fours = inc_packed_array(packed, &saved.n_fours, sizeof *saved.fours);
     saved.scales = inc_packed_array(packed, &saved.n_scales, sizeof *saved.scales);
     saved.sums = inc_packed_array(packed, &saved.n_sums, sizeof *saved.sums);
     saved.numbers = inc_packed_array(packed, &saved.n_numbers, sizeof *saved.numbers);
-    if (!saved.counts || !saved.ends || !saved.scales || !saved.sums || !saved.numbers) return INCISE_ERROR_DATA;
-    weights->strips = inc_alloc_zero(ctx, n_strips, sizeof *weights->strips);
+    if (!saved.counts || !saved.ends || !saved.fours || !saved.scales || !saved.sums || !saved.numbers)
+        return INCISE_ERROR_DATA;
+    weights->strips = inc_alloc_zero(ctx, n_strips + 1, sizeof *weights->strips);
     if (!weights->strips) return inc_fail_memory(ctx, n_strips * sizeof *weights->strips, "packed weights");
     bool fine = true;
     for (size_t s = 0; s < n_strips && fine; s++) fine = restore_strip(kernel, k, &saved, packed, &weights->strips[s]);
-    if (fine && saved.n_ends + saved.n_scales + saved.n_sums + saved.n_numbers == 0) {
+    if (fine && saved.n_ends + saved.n_fours + saved.n_scales + saved.n_sums + saved.n_numbers == 0) {
         sum_up(kernel, weights);
         return INCISE_OK;
     }

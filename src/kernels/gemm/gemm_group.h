@@ -27,19 +27,22 @@ struct inc_pool;
 #define INC_GEMM_GROUP_LEAST_SCALE 0x1p-122f
 
 struct inc_gemm_group_strip {
-    /* Quads in rising order of k, a group's count being a multiple of kernel->step. 8 bits: [n_quads][nr][4]. 4 bits:
-     * blocks of `step` quads; of a block's elements e, [step][nr][4], byte i holds e[i] in its low half and
+    /* Quads, a group's count being a multiple of kernel->step, its fours of neighbours first. 8 bits: [n_quads][nr][4].
+     * 4 bits: blocks of `step` quads; of a block's elements e, [step][nr][4], byte i holds e[i] in its low half and
      * e[i + step * nr * 2] in its high one. 64-byte aligned; outputs beyond n are 0. */
     const uint8_t *w;
-    const float *scale;   /* [n_groups][nr] */
-    const int32_t *sums;  /* [n_groups][nr] sum of a group's weights */
-    const uint32_t *ends; /* [n_groups] index of the quad behind the group */
-    const uint16_t *k;    /* [n_quads] number of each quad, k / 4 */
-    uint32_t n_groups;    /* those that are not all zero */
+    const float *scale;      /* [n_groups][nr] */
+    const int32_t *sums;     /* [n_groups][nr] sum of a group's weights */
+    const uint32_t *ends;    /* [n_groups] index of the quad behind the group */
+    const uint16_t *k;       /* [n_quads] number of each quad, k / 4 */
+    const uint16_t *n_fours; /* [n_groups] fours with consecutive numbers, with which a group begins */
+    uint32_t n_groups;       /* those that are not all zero */
+    uint32_t n_steps;        /* fours, and quads outside of them */
+    uint32_t bytes;          /* of w, and of the rest where it lies behind w */
 };
 
-/* Outputs 0..n-1 of consecutive strips (one strip where n <= nr) for m rows: c[i * ldc + j] for i < m, j < n. A,
- * a_zero, a_scale, bias and C are those of inc_gemm_i8_run_fn. */
+/* Outputs 0..n-1 of consecutive strips (one strip where n <= nr) for m rows: c[i * ldc + j] for i < m, j < n. The strip
+ * behind them, A, a_zero, a_scale, bias and C are those of inc_gemm_i8_run_fn. */
 typedef void inc_gemm_group_run_fn(size_t m, size_t n, const struct inc_gemm_group_strip *strips, const uint8_t *a,
                                    size_t lda, int32_t a_zero, const float *a_scale, const float *bias, float *c,
                                    size_t ldc);
@@ -68,7 +71,7 @@ struct inc_gemm_group_weights {
     size_t n, k;
     unsigned nr;
     size_t n_strips;
-    struct inc_gemm_group_strip *strips;
+    struct inc_gemm_group_strip *strips; /* [n_strips + 1]; the last is all 0 */
     size_t bytes;   /* of all strips */
     double density; /* stored quads, repeated and filled ones included, over all quads */
     bool restored;  /* what the strips point to is not theirs */

@@ -20,28 +20,40 @@ static inline __attribute__((always_inline)) struct inc_tile_rows inc_tile_rows(
     return (struct inc_tile_rows){a, a + 6 * stride, stride, 3 * stride, 5 * stride};
 }
 
-/* The rows from byte k on. */
-static inline __attribute__((always_inline)) struct inc_tile_rows inc_tile_rows_at(struct inc_tile_rows rows, size_t k)
+/* Moves `rows` to byte k from where `start`, a copy, stands. (Two whole structs at work would need more registers.) */
+static inline __attribute__((always_inline)) void inc_tile_rows_to(struct inc_tile_rows *rows,
+                                                                   const struct inc_tile_rows *start, size_t k)
 {
-    rows.low += k;
-    rows.high += k;
-    return rows;
+    rows->low = start->low + k;
+    rows->high = start->high + k;
 }
 
-/* Called before rows 0 and 6 of each step: hides how the strides hang together, or compilers keep sums of them, which
- * do not fit in the registers. */
-static inline __attribute__((always_inline)) void inc_tile_rows_hide(struct inc_tile_rows *rows)
+/* Called before row i of each step: before rows 0 and 6 it hides how strides and pointers hang together, or compilers
+ * keep sums of them, which do not fit in the registers. */
+static inline __attribute__((always_inline)) void inc_tile_rows_hide(struct inc_tile_rows *rows, const size_t i)
 {
+    if (i % 6 != 0) return;
     __asm__("" : "+r"(rows->x1), "+r"(rows->x3), "+r"(rows->x5));
+    if (i == 0)
+        __asm__("" : "+r"(rows->low));
+    else
+        __asm__("" : "+r"(rows->high));
 }
 
-/* Four bytes at `offset` of row i < 12, both constants. */
+/* Byte `offset` of row i < 12, both constants. */
+static inline __attribute__((always_inline)) const uint8_t *inc_tile_at(const struct inc_tile_rows *rows,
+                                                                        const size_t i, const size_t offset)
+{
+    const size_t to_row[6] = {0, rows->x1, 2 * rows->x1, rows->x3, 4 * rows->x1, rows->x5};
+    return (i < 6 ? rows->low : rows->high) + to_row[i % 6] + offset;
+}
+
+/* The four bytes there. */
 static inline __attribute__((always_inline)) int32_t inc_tile_quad(const struct inc_tile_rows *rows, const size_t i,
                                                                    const size_t offset)
 {
-    const size_t to_row[6] = {0, rows->x1, 2 * rows->x1, rows->x3, 4 * rows->x1, rows->x5};
     int32_t quad;
-    memcpy(&quad, (i < 6 ? rows->low : rows->high) + to_row[i % 6] + offset, sizeof quad);
+    memcpy(&quad, inc_tile_at(rows, i, offset), sizeof quad);
     return quad;
 }
 
