@@ -34,6 +34,13 @@ static size_t elements(const struct piece *piece)
 
 /* ---- choice ---------------------------------------------------------------------------------------------------- */
 
+/* The loss of a block is a sum over its outputs, each weighed by what its error does where the model goes on. */
+static void weigh_outputs(const struct piece *piece, double *weights)
+{
+    size_t in = piece->blocks.in;
+    for (size_t i = 0; i < elements(piece); i++) weights[i] *= piece->item->output_weights[i / in];
+}
+
 static enum incise_status trace(struct piece *piece, struct inc_removal *removals, double *start, double *inverse)
 {
     const struct inc_fit *fit = &piece->item->whole;
@@ -43,6 +50,7 @@ static enum incise_status trace(struct piece *piece, struct inc_removal *removal
     if (tries > 4)
         return inc_fail(piece->ctx, INCISE_ERROR_DATA, "layer '%s': the covariance of its inputs cannot be inverted",
                         piece->item->name);
+    weigh_outputs(piece, start);
     return inc_obs_trace(piece->ctx, piece->pruning->pool, &piece->blocks, start, inverse, removals);
 }
 
@@ -268,13 +276,17 @@ static enum incise_status prune_item(void *user, struct inc_sequence *sequence, 
 
 /* ---- removal orders of the model as it is ---------------------------------------------------------------------- */
 
-/* What the method's losses are relative to: the same sum over the whole weight, or, for OBS, tr(W Cov(x) W^T). */
+/* What the method's losses are relative to: the same sum over the whole weight, or, for OBS, tr(W Cov(x) W^T) with each
+ * output weighed as in the losses. */
 static double worth_of(const struct piece *piece)
 {
+    const struct inc_fit *fit = &piece->item->whole;
     double sum = 0;
     if (piece->pruning->request->method == INC_PRUNE_OBS)
-        for (size_t i = 0; i < elements(piece); i++)
-            sum += piece->item->whole.weights[i] * piece->item->whole.targets[i];
+        for (size_t i = 0; i < elements(piece); i++) {
+            double weight = piece->item->output_weights[i / fit->in];
+            sum += weight * weight * fit->weights[i] * fit->targets[i];
+        }
     else
         for (size_t i = 0; i < piece->blocks.n; i++) sum += piece->scores.scores[i];
     return sum;

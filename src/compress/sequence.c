@@ -6,6 +6,7 @@
 #include "base/half.h"
 #include "compress/bias.h"
 #include "compress/linalg.h"
+#include "compress/outlet.h"
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
 
@@ -116,7 +117,8 @@ enum part { FITTED, HELD_OUT, WHOLE, PARTS }; /* WHOLE: the other two together *
 struct member {
     uint32_t step, slot;
     size_t out;
-    bool has_residual;
+    struct inc_outlet outlet;
+    bool has_residual; /* which the target takes in */
     struct inc_moments lost[PARTS]; /* what the residual has lost x the inputs */
 };
 
@@ -146,8 +148,8 @@ static enum incise_status add_residual(struct group *group, struct member *membe
     struct inc_sequence *sequence = group->sequence;
     const struct inc_step *step = &sequence->edited->plan.steps[member->step];
     size_t now_stride, was_stride, n;
-    const float *now = inc_stream_rows(&sequence->edited_stream, step->in[1], &now_stride, &n);
-    const float *was = inc_stream_rows(&sequence->dense_stream, step->in[1], &was_stride, &n);
+    const float *now = inc_stream_rows(&sequence->edited_stream, *member->outlet.residual, &now_stride, &n);
+    const float *was = inc_stream_rows(&sequence->dense_stream, *member->outlet.residual, &was_stride, &n);
     float *lost = inc_alloc_array(sequence->graph->ctx, n, member->out * sizeof *lost);
     if (lost == NULL) return inc_fail_memory(sequence->graph->ctx, n * member->out * sizeof *lost, "statistics");
     for (size_t t = 0; t < n; t++)
@@ -235,7 +237,7 @@ static void release_group(struct group *group)
 
 /* Arrays of one item. */
 struct item_memory {
-    double *weights, *targets[PARTS], *scratch, *squares, *input_means, *target_means;
+    double *weights, *targets[PARTS], *scratch, *squares, *input_means, *target_means, *output_weights;
 };
 
 /* Cov(t, x) = W Cov(was, x) + Cov(lost, x). */
@@ -298,6 +300,7 @@ static enum incise_status visit(struct group *group, const struct member *member
                                    memory->targets[p]};
     }
     fill_means(group, member, memory);
+    inc_outlet_weigh(&member->outlet, member->out, memory->output_weights);
     const struct inc_sequence_item item = {.target = sequence->target_of[member->slot],
                                            .slot = member->slot,
                                            .name = step->name,
@@ -308,6 +311,7 @@ static enum incise_status visit(struct group *group, const struct member *member
                                            .input_squares = memory->squares,
                                            .input_means = memory->input_means,
                                            .target_means = memory->target_means,
+                                           .output_weights = memory->output_weights,
                                            .bias = step->u.linear.bias};
     return fn(user, sequence, &item);
 }
@@ -321,9 +325,11 @@ static enum incise_status visit_member(struct group *group, const struct member 
                                  .scratch = inc_alloc_array(ctx, largest, row_bytes),
                                  .squares = inc_alloc_array(ctx, 1, row_bytes),
                                  .input_means = inc_alloc_array(ctx, 1, row_bytes),
-                                 .target_means = inc_alloc_array(ctx, member->out, sizeof(double))};
+                                 .target_means = inc_alloc_array(ctx, member->out, sizeof(double)),
+                                 .output_weights = inc_alloc_array(ctx, member->out, sizeof(double))};
     bool complete = memory.weights != NULL && memory.scratch != NULL && memory.squares != NULL &&
-                    memory.input_means != NULL && memory.target_means != NULL;
+                    memory.input_means != NULL && memory.target_means != NULL &&
+                    memory.output_weights != NULL;
     for (int p = 0; p < PARTS; p++) {
         memory.targets[p] = inc_alloc_array(ctx, member->out, row_bytes);
         complete = complete && memory.targets[p] != NULL;
@@ -336,6 +342,7 @@ static enum incise_status visit_member(struct group *group, const struct member 
     inc_free(ctx, memory.squares);
     inc_free(ctx, memory.input_means);
     inc_free(ctx, memory.target_means);
+    inc_free(ctx, memory.output_weights);
     return status;
 }
 
@@ -350,12 +357,13 @@ static enum incise_status find_members(struct group *group)
     for (size_t i = 0; i < group->readers->n; i++) {
         uint32_t step = group->readers->steps[i], slot = plan->steps[step].u.linear.slot;
         if (sequence->target_of[slot] == UINT32_MAX) continue;
+        struct inc_outlet outlet = inc_outlet_find(plan, step);
         group->members[group->n_members++] = (struct member){
             .step = step,
             .slot = slot,
             .out = plan->steps[step].width,
-            .has_residual = sequence->goal == INC_GOAL_RESIDUAL && plan->steps[step].n_in > 1 &&
-                            plan->steps[step].u.linear.act == INC_ACT_NONE};
+            .outlet = outlet,
+            .has_residual = sequence->goal == INC_GOAL_RESIDUAL && outlet.residual != NULL && outlet.norm == NULL};
     }
     return INCISE_OK;
 }

@@ -39,10 +39,11 @@ struct inc_sequence_item {
     const char *name;
     struct inc_fit fitted, held_out, whole; /* of the texts to fit, those held out, and all; one W */
     bool has_held_out;
-    const double *input_squares; /* in: E[x^2], not centred */
-    const double *input_means;   /* in: E[x] */
-    const double *target_means;  /* out: E[t] */
-    const float *bias;           /* out; NULL: none */
+    const double *input_squares;  /* in: E[x^2], not centred */
+    const double *input_means;    /* in: E[x] */
+    const double *target_means;   /* out: E[t] */
+    const double *output_weights; /* out: what an error of each weighs where the model goes on (outlet.h) */
+    const float *bias;            /* out; NULL: none */
 };
 
 typedef enum incise_status inc_sequence_fn(void *user, struct inc_sequence *sequence,

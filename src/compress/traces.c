@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-const struct inc_sealed_kind inc_traces_kind = {"traces", 3, "is no file of traces", "make it anew"};
+const struct inc_sealed_kind inc_traces_kind = {"traces", 4, "is no file of traces", "make it anew"};
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
 

@@ -211,6 +211,28 @@ static float *bias_data(struct inc_graph *graph, const char *part)
     return add->inputs[input]->node->data.data;
 }
 
+/* Outputs that the next norm wipes out are the first to go: of BERT the one behind the residual, of Gemma the one before
+ * it. */
+static void outputs_count_by_the_gain_behind_them(void **state)
+{
+    (void)state;
+    static const char *const models[] = {"bert", "gemma"}, *const gains[] = {"Constant_237", "Constant_101202"};
+    static const char *const layers[] = {"layer.1.output", "layers.0.mlp.down_proj"};
+    for (size_t m = 0; m < 2; m++) {
+        struct test_calibrated c;
+        struct incise_changes *changes;
+        struct inc_graph *graph = test_fixture_graph(models[m]);
+        const struct case_options options = {"block:8x4", "obs", "dense", NULL, 0.2, NULL}; /* 38 of 192 blocks */
+        memset(constant_data(graph, gains[m]), 0, 8 * sizeof(float));
+        test_calibrated_open(&c, NULL, graph, 100, 5);
+        if (prune(&c, &options, &changes) != INCISE_OK) fail_msg("%s", test_last_error());
+        const float *weights = matmul_of(graph, layers[m])->inputs[1]->node->data.data;
+        for (size_t i = 0; i < 8 * 96; i++) assert_true(weights[i] == 0);
+        incise_changes_destroy(changes);
+        test_calibrated_close(&c);
+    }
+}
+
 /* The first 32 of 96 channels become twins of others, or constant. */
 static void spoil_channels(struct inc_graph *graph, bool constant)
 {
@@ -447,6 +469,7 @@ int main(void)
         cmocka_unit_test(biases_are_added),
         cmocka_unit_test(a_single_text_is_enough),
         cmocka_unit_test(shares_follow_the_losses),
+        cmocka_unit_test(outputs_count_by_the_gain_behind_them),
         cmocka_unit_test(useless_channels_go_for_nothing),
         cmocka_unit_test(channels_leave_the_graph),
         cmocka_unit_test(channels_are_selected_by_the_outer_layer),

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "compress/outlet.h"
+
+#include <math.h>
+
+#include "compress/producer.h"
+
+/* The first step that is an `op` of whole rows that `writer` writes; NULL: none. */
+static const struct inc_step *reader_of(const struct inc_plan *plan, const struct inc_step *writer, enum inc_op op)
+{
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        const struct inc_step *step = &plan->steps[i];
+        if (step->op != op || step->width != writer->width) continue;
+        for (uint32_t k = 0; k < step->n_in; k++)
+            if (step->in[k].buffer == writer->out.buffer && step->in[k].column == 0) return step;
+    }
+    return NULL;
+}
+
+static const struct inc_step *norm_behind(const struct inc_plan *plan, const struct inc_step *writer)
+{
+    const struct inc_step *norm = reader_of(plan, writer, INC_OP_RMS_NORM);
+    if (norm == NULL) norm = reader_of(plan, writer, INC_OP_LAYER_NORM);
+    return norm != NULL && norm->u.norm.groups <= 1 ? norm : NULL;
+}
+
+struct inc_outlet inc_outlet_find(const struct inc_plan *plan, size_t step)
+{
+    const struct inc_step *linear = &plan->steps[step], *sum = linear;
+    struct inc_outlet outlet = {0};
+    if (linear->u.linear.act != INC_ACT_NONE) return outlet;
+    if (linear->n_in > 1) {
+        outlet.residual = &linear->in[1];
+    } else {
+        const struct inc_step *norm = norm_behind(plan, linear);
+        if (norm == NULL || norm->op != INC_OP_RMS_NORM || !inc_is_only_reader(plan, norm, linear->out.buffer))
+            return outlet;
+        sum = reader_of(plan, norm, INC_OP_ROWWISE);
+        if (sum == NULL || sum->u.rowwise.op != INC_OP_ADD || sum->n_in != 2) return outlet;
+        outlet.norm = norm;
+        outlet.residual = &sum->in[sum->in[0].buffer == norm->out.buffer ? 1 : 0];
+    }
+    outlet.next = norm_behind(plan, sum);
+    return outlet;
+}
+
+static void multiply_gains(const struct inc_step *norm, size_t width, double *weights)
+{
+    if (norm == NULL || norm->u.norm.gamma == NULL) return;
+    for (size_t i = 0; i < width; i++) weights[i] *= fabs((double)norm->u.norm.gamma[i]);
+}
+
+void inc_outlet_weigh(const struct inc_outlet *outlet, size_t width, double *weights)
+{
+    for (size_t i = 0; i < width; i++) weights[i] = 1;
+    multiply_gains(outlet->norm, width, weights);
+    multiply_gains(outlet->next, width, weights);
+}
