@@ -139,22 +139,36 @@ void KERNEL(inc_act_scale)(size_t m, size_t n, float factor, const float *x, siz
     }
 }
 
-/* n <= VF_LANES values of the first half of a head, and those of the second half that go with them. */
-static inline void rotate(const float *x, const float *cosine, const float *sine, size_t half, size_t n, float *y)
+static inline __attribute__((always_inline)) vf load_part(const bool whole, const float *x, size_t n)
 {
-    const vf a = vf_load_n(x, n), b = vf_load_n(x + half, n);
-    const vf first = vf_fnma(b, vf_load_n(sine, n), vf_mul(a, vf_load_n(cosine, n)));
-    const vf second = vf_fma(a, vf_load_n(sine + half, n), vf_mul(b, vf_load_n(cosine + half, n)));
-    vf_store_n(y, first, n);
-    vf_store_n(y + half, second, n);
+    return whole ? vf_load(x) : vf_load_n(x, n);
+}
+
+/* n <= VF_LANES values of the first half of a head, and those of the second half that go with them; `whole`: VF_LANES
+ * of them. */
+static inline __attribute__((always_inline)) void rotate(const bool whole, const float *x, const float *cosine,
+                                                         const float *sine, size_t half, size_t n, float *y)
+{
+    const vf a = load_part(whole, x, n), b = load_part(whole, x + half, n);
+    const vf first = vf_fnma(b, load_part(whole, sine, n), vf_mul(a, load_part(whole, cosine, n)));
+    const vf second = vf_fma(a, load_part(whole, sine + half, n), vf_mul(b, load_part(whole, cosine + half, n)));
+    if (whole) {
+        vf_store(y, first);
+        vf_store(y + half, second);
+    } else {
+        vf_store_n(y, first, n);
+        vf_store_n(y + half, second, n);
+    }
 }
 
 void KERNEL(inc_act_rope)(size_t heads, size_t d, const float *x, const float *cosine, const float *sine, float *y)
 {
     const size_t half = d / 2;
-    for (; heads; heads--, x += d, y += d)
-        for (size_t i = 0; i < half; i += VF_LANES)
-            rotate(x + i, cosine + i, sine + i, half, half - i < VF_LANES ? half - i : VF_LANES, y + i);
+    for (; heads; heads--, x += d, y += d) {
+        size_t i = 0;
+        for (; i + VF_LANES <= half; i += VF_LANES) rotate(true, x + i, cosine + i, sine + i, half, VF_LANES, y + i);
+        if (i < half) rotate(false, x + i, cosine + i, sine + i, half, half - i, y + i);
+    }
 }
 
 #endif

@@ -19,14 +19,23 @@ struct moments {
     double sum, squares; /* of x - shift */
 };
 
-static inline void add_moments(vf x, vf shift, vf *sum, vf *squares)
+/* What is wanted of a row: each costs an instruction per vector. */
+enum { SUM = 1, SQUARES = 2, SHIFTED = 4 };
+
+static inline __attribute__((always_inline)) void add_moments(const unsigned want, vf x, vf shift, vf *sum, vf *squares)
 {
-    const vf value = vf_sub(x, shift);
-    *sum = vf_add(*sum, value);
-    *squares = vf_fma(value, value, *squares);
+    const vf value = want & SHIFTED ? vf_sub(x, shift) : x;
+    if (want & SUM) *sum = vf_add(*sum, value);
+    if (want & SQUARES) *squares = vf_fma(value, value, *squares);
 }
 
-static inline void block_moments(size_t d, const float *x, float shift, struct moments *moments)
+static inline double total(const vf part[CHAINS])
+{
+    return (double)vf_reduce_add(vf_add(vf_add(part[0], part[1]), vf_add(part[2], part[3])));
+}
+
+static inline __attribute__((always_inline)) void block_moments(const unsigned want, size_t d, const float *x,
+                                                                float shift, struct moments *moments)
 {
     const vf by = vf_set1(shift);
     vf sum[CHAINS], squares[CHAINS];
@@ -35,98 +44,126 @@ static inline void block_moments(size_t d, const float *x, float shift, struct m
     size_t i = 0;
     for (; i + CHAINS * VF_LANES <= d; i += CHAINS * VF_LANES) {
         INC_UNROLL
-        for (size_t j = 0; j < CHAINS; j++) add_moments(vf_load(x + i + j * VF_LANES), by, &sum[j], &squares[j]);
+        for (size_t j = 0; j < CHAINS; j++) add_moments(want, vf_load(x + i + j * VF_LANES), by, &sum[j], &squares[j]);
     }
-    for (; i + VF_LANES <= d; i += VF_LANES) add_moments(vf_load(x + i), by, &sum[0], &squares[0]);
+    for (; i + VF_LANES <= d; i += VF_LANES) add_moments(want, vf_load(x + i), by, &sum[0], &squares[0]);
     if (i < d) {
-        float shifts[VF_LANES]; /* loaded like x, so that the lanes behind d are 0 - 0 */
-        vf_store(shifts, by);
-        add_moments(vf_load_n(x + i, d - i), vf_load_n(shifts, d - i), &sum[1], &squares[1]);
+        const vf there = vf_select_n(d - i, by, vf_set1(0.0f)); /* the lanes behind d are 0 - 0 */
+        add_moments(want, vf_load_n(x + i, d - i), there, &sum[1], &squares[1]);
     }
-    moments->sum += (double)vf_reduce_add(vf_add(vf_add(sum[0], sum[1]), vf_add(sum[2], sum[3])));
-    moments->squares +=
-        (double)vf_reduce_add(vf_add(vf_add(squares[0], squares[1]), vf_add(squares[2], squares[3])));
+    if (want & SUM) moments->sum += total(sum);
+    if (want & SQUARES) moments->squares += total(squares);
 }
 
-static struct moments row_moments(size_t d, const float *x, float shift)
+static inline __attribute__((always_inline)) struct moments row_moments(const unsigned want, size_t d, const float *x,
+                                                                        float shift)
 {
     struct moments moments = {0};
-    for (size_t i = 0; i < d; i += BLOCK) block_moments(inc_min_size(BLOCK, d - i), x + i, shift, &moments);
+    for (size_t i = 0; i < d; i += BLOCK) block_moments(want, inc_min_size(BLOCK, d - i), x + i, shift, &moments);
     return moments;
 }
 
-/* What turns x into y: ((x - shift) - rest) * factor [* gamma] [+ beta]. */
+/* What turns x into y: (x [- shift - rest]) * factor [* gamma] [+ beta]. */
 struct affine {
     vf shift, rest, factor;
     const float *gamma, *beta; /* or NULL */
 };
 
-static inline vf apply(const struct affine *affine, vf x)
+enum { CENTRE = 1, GAMMA = 2, BETA = 4 };
+
+static inline __attribute__((always_inline)) vf apply(const unsigned what, const struct affine *affine, vf x, vf gamma,
+                                                      vf beta)
 {
-    return vf_mul(vf_sub(vf_sub(x, affine->shift), affine->rest), affine->factor);
+    if (what & CENTRE) x = vf_sub(vf_sub(x, affine->shift), affine->rest);
+    x = vf_mul(x, affine->factor);
+    if ((what & GAMMA) && (what & BETA)) return vf_fma(x, gamma, beta);
+    return what & GAMMA ? vf_mul(x, gamma) : what & BETA ? vf_add(x, beta) : x;
 }
 
-static inline void apply_row(const struct affine *affine, size_t d, const float *x, float *y)
+static inline __attribute__((always_inline)) void apply_as(const unsigned what, const struct affine *affine, size_t d,
+                                                           const float *x, float *y)
 {
-    const float *gamma = affine->gamma, *beta = affine->beta;
+    const vf zero = vf_set1(0.0f);
     size_t i = 0;
     for (; i + VF_LANES <= d; i += VF_LANES) {
-        vf value = apply(affine, vf_load(x + i));
-        if (gamma && beta) {
-            value = vf_fma(value, vf_load(gamma + i), vf_load(beta + i));
-        } else if (gamma) {
-            value = vf_mul(value, vf_load(gamma + i));
-        } else if (beta) {
-            value = vf_add(value, vf_load(beta + i));
-        }
-        vf_store(y + i, value);
+        const vf gamma = what & GAMMA ? vf_load(affine->gamma + i) : zero;
+        const vf beta = what & BETA ? vf_load(affine->beta + i) : zero;
+        vf_store(y + i, apply(what, affine, vf_load(x + i), gamma, beta));
     }
     if (i == d) return;
-    const size_t n = d - i;
-    vf value = apply(affine, vf_load_n(x + i, n));
-    if (gamma && beta) {
-        value = vf_fma(value, vf_load_n(gamma + i, n), vf_load_n(beta + i, n));
-    } else if (gamma) {
-        value = vf_mul(value, vf_load_n(gamma + i, n));
-    } else if (beta) {
-        value = vf_add(value, vf_load_n(beta + i, n));
-    }
-    vf_store_n(y + i, value, n);
+    const vf gamma = what & GAMMA ? vf_load_n(affine->gamma + i, d - i) : zero;
+    const vf beta = what & BETA ? vf_load_n(affine->beta + i, d - i) : zero;
+    vf_store_n(y + i, apply(what, affine, vf_load_n(x + i, d - i), gamma, beta), d - i);
 }
+
+/* `centre`: CENTRE or 0. */
+static inline __attribute__((always_inline)) void apply_row(const unsigned centre, const struct affine *affine,
+                                                            size_t d, const float *x, float *y)
+{
+    if (affine->gamma && affine->beta) {
+        apply_as(centre | GAMMA | BETA, affine, d, x, y);
+    } else if (affine->gamma) {
+        apply_as(centre | GAMMA, affine, d, x, y);
+    } else if (affine->beta) {
+        apply_as(centre | BETA, affine, d, x, y);
+    } else {
+        apply_as(centre, affine, d, x, y);
+    }
+}
+
+/* Rows at a time: their reductions, roots and divisions are chains of dependent steps that overlap. */
+#define ROWS 4
 
 /* Two passes: a float mean, then the moments around it, which correct both the mean and the variance. */
 void KERNEL(inc_layer_norm)(size_t m, size_t d, const float *x, size_t ldx, const float *gamma, const float *beta,
                             float eps, float *y, size_t ldy)
 {
-    for (size_t r = 0; r < m; r++, x += ldx, y += ldy) {
-        const float shift = (float)(row_moments(d, x, 0.0f).sum / (double)d);
-        const struct moments around = row_moments(d, x, shift);
-        const double rest = around.sum / (double)d;
-        const double variance = around.squares / (double)d - rest * rest;
-        const struct affine affine = {
-            .shift = vf_set1(shift),
-            .rest = vf_set1((float)rest),
-            .factor = vf_set1((float)(1.0 / sqrt(fmax(variance, 0.0) + (double)eps))),
-            .gamma = gamma,
-            .beta = beta,
-        };
-        apply_row(&affine, d, x, y);
+    for (size_t first = 0; first < m; first += ROWS) {
+        const size_t n = inc_min_size(m - first, ROWS);
+        struct affine affine[ROWS];
+        float shift[ROWS];
+        for (size_t r = 0; r < n; r++)
+            shift[r] = (float)(row_moments(SUM, d, x + (first + r) * ldx, 0.0f).sum / (double)d);
+        for (size_t r = 0; r < n; r++) {
+            const struct moments around = row_moments(SUM | SQUARES | SHIFTED, d, x + (first + r) * ldx, shift[r]);
+            const double rest = around.sum / (double)d, variance = around.squares / (double)d - rest * rest;
+            affine[r] = (struct affine){
+                .shift = vf_set1(shift[r]),
+                .rest = vf_set1((float)rest),
+                .factor = vf_set1((float)(1.0 / sqrt(fmax(variance, 0.0) + (double)eps))),
+                .gamma = gamma,
+                .beta = beta,
+            };
+        }
+        for (size_t r = 0; r < n; r++)
+            apply_row(CENTRE, &affine[r], d, x + (first + r) * ldx, y + (first + r) * ldy);
     }
+}
+
+static void rms_norm_pieces(size_t n, size_t d, const float *x, size_t ldx, const float *gamma, float eps, float *y,
+                            size_t ldy)
+{
+    struct affine affine[ROWS];
+    for (size_t r = 0; r < n; r++) {
+        const double mean_square = row_moments(SQUARES, d, x + r * ldx, 0.0f).squares / (double)d;
+        affine[r] = (struct affine){
+            .factor = vf_set1((float)(1.0 / sqrt(mean_square + (double)eps))),
+            .gamma = gamma,
+        };
+    }
+    for (size_t r = 0; r < n; r++) apply_row(0, &affine[r], d, x + r * ldx, y + r * ldy);
 }
 
 void KERNEL(inc_rms_norm)(size_t m, size_t groups, size_t d, const float *x, size_t ldx, const float *gamma, float eps,
                           float *y, size_t ldy)
 {
-    for (size_t i = 0; i < m * groups; i++) {
-        const float *from = x + i / groups * ldx + i % groups * d;
-        const double mean_square = row_moments(d, from, 0.0f).squares / (double)d;
-        const struct affine affine = {
-            .shift = vf_set1(0.0f),
-            .rest = vf_set1(0.0f),
-            .factor = vf_set1((float)(1.0 / sqrt(mean_square + (double)eps))),
-            .gamma = gamma,
-        };
-        apply_row(&affine, d, from, y + i / groups * ldy + i % groups * d);
+    const bool whole_rows = groups == 1;
+    for (size_t r = 0; whole_rows && r < m; r += ROWS)
+        rms_norm_pieces(inc_min_size(m - r, ROWS), d, x + r * ldx, ldx, gamma, eps, y + r * ldy, ldy);
+    for (size_t r = 0; !whole_rows && r < m; r++) {
+        for (size_t g = 0; g < groups; g += ROWS)
+            rms_norm_pieces(inc_min_size(groups - g, ROWS), d, x + r * ldx + g * d, d, gamma, eps,
+                            y + r * ldy + g * d, d);
     }
 }
 
@@ -134,14 +171,12 @@ void KERNEL(inc_l2_norm)(size_t m, size_t d, const float *x, size_t ldx, double 
                          size_t ldy)
 {
     for (size_t r = 0; r < m; r++, x += ldx, y += ldy) {
-        const double squares = row_moments(d, x, 0.0f).squares;
+        const double squares = row_moments(SQUARES, d, x, 0.0f).squares;
         const double floored = squares < least ? least : squares; /* NaN stays */
         const struct affine affine = {
-            .shift = vf_set1(0.0f),
-            .rest = vf_set1(0.0f),
             .factor = vf_set1((float)(1.0 / sqrt(floored + added))),
         };
-        apply_row(&affine, d, x, y);
+        apply_row(0, &affine, d, x, y);
     }
 }
 
