@@ -5,6 +5,7 @@
 
 #include "base/size.h"
 #include "base/threads.h"
+#include "kernels/select.h"
 
 static const struct inc_gemm_f32_kernel kernels[] = {
 #define INC_GEMM_F32(name, isa, mr, nr, dense_threshold) \
@@ -13,20 +14,7 @@ static const struct inc_gemm_f32_kernel kernels[] = {
 #undef INC_GEMM_F32
 };
 
-const struct inc_gemm_f32_kernel *inc_gemm_f32_kernels(size_t *n)
-{
-    *n = sizeof kernels / sizeof kernels[0];
-    return kernels;
-}
-
-const struct inc_gemm_f32_kernel *inc_gemm_f32_select(enum incise_isa isa)
-{
-    const struct inc_gemm_f32_kernel *best = kernels;
-    for (size_t i = 1; i < sizeof kernels / sizeof kernels[0]; i++) {
-        if (kernels[i].isa <= isa) best = &kernels[i];
-    }
-    return best;
-}
+INC_KERNEL_FAMILY(gemm_f32);
 
 struct pack {
     const struct inc_ctx *ctx;

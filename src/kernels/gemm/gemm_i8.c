@@ -5,6 +5,7 @@
 
 #include "base/size.h"
 #include "base/threads.h"
+#include "kernels/select.h"
 
 static const struct inc_gemm_i8_kernel kernels[] = {
 #define INC_GEMM_I8(name, isa, mr, nr, pair_limit) {#name, isa, mr, nr, pair_limit, inc_gemm_i8_run_##name},
@@ -12,20 +13,7 @@ static const struct inc_gemm_i8_kernel kernels[] = {
 #undef INC_GEMM_I8
 };
 
-const struct inc_gemm_i8_kernel *inc_gemm_i8_kernels(size_t *n)
-{
-    *n = sizeof kernels / sizeof kernels[0];
-    return kernels;
-}
-
-const struct inc_gemm_i8_kernel *inc_gemm_i8_select(enum incise_isa isa)
-{
-    const struct inc_gemm_i8_kernel *best = kernels;
-    for (size_t i = 1; i < sizeof kernels / sizeof kernels[0]; i++) {
-        if (kernels[i].isa <= isa) best = &kernels[i];
-    }
-    return best;
-}
+INC_KERNEL_FAMILY(gemm_i8);
 
 struct pack {
     const struct inc_ctx *ctx;
