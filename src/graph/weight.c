@@ -313,11 +313,26 @@ void inc_weight_row_f32(const struct inc_weight *weight, int64_t row, float *out
     }
 }
 
-const int8_t *inc_weight_row_s8(const struct inc_weight *weight, int64_t row)
+struct inc_weight_bytes inc_weight_bytes_of(const struct inc_weight *weight)
 {
-    const bool plain = weight->constant->data.type == INC_I8 && !weight->transposed && weight->group == 0 &&
-                       weight->zero.tensor == NULL && weight->fake_quantize == NULL;
-    return plain ? (const int8_t *)weight->constant->data.data + inc_weight_index(weight, row, 0) : NULL;
+    const struct inc_tensor *data = &weight->constant->data, *scale = weight->scale.tensor;
+    const bool whole_rows = weight->out_inner == 1 || weight->out_inner >= weight->out;
+    if (data->type != INC_I8 || weight->transposed || weight->group != 0 || weight->zero.tensor != NULL ||
+        weight->fake_quantize != NULL || !whole_rows)
+        return (struct inc_weight_bytes){.bytes = NULL};
+    const size_t step = scale != NULL && weight->out > 1 ? inc_weight_param_index(weight, &weight->scale, 1, 0) : 0;
+    return (struct inc_weight_bytes){data->data, scale, step};
+}
+
+float inc_weight_bytes_scale(const struct inc_weight_bytes *rows, int64_t row)
+{
+    const size_t i = (size_t)row * rows->scale_step;
+    float scale = 1.0f;
+    if (rows->scale != NULL && rows->scale->type == INC_F32)
+        memcpy(&scale, (const unsigned char *)rows->scale->data + i * sizeof scale, sizeof scale);
+    else if (rows->scale != NULL)
+        scale = (float)inc_tensor_get_f64(rows->scale, i);
+    return scale;
 }
 
 bool inc_weight_is_integer(const struct inc_weight *weight)

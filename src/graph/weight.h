@@ -47,8 +47,14 @@ bool inc_weight_same(const struct inc_weight *a, const struct inc_weight *b);
 
 /* W[row, 0..in). */
 void inc_weight_row_f32(const struct inc_weight *weight, int64_t row, float *out);
-/* The row's bytes, if W[row, k] is byte k times inc_weight_row_scale; else NULL. */
-const int8_t *inc_weight_row_s8(const struct inc_weight *weight, int64_t row);
+/* A weight whose rows are bytes times a scale each, as it lies in memory, for those who read single rows. */
+struct inc_weight_bytes {
+    const int8_t *bytes;            /* W[row, k] is bytes[row * in + k] times the row's scale; NULL: it is no such weight */
+    const struct inc_tensor *scale; /* its element row * scale_step; NULL: 1 */
+    size_t scale_step;
+};
+struct inc_weight_bytes inc_weight_bytes_of(const struct inc_weight *weight);
+float inc_weight_bytes_scale(const struct inc_weight_bytes *rows, int64_t row);
 /* An integer type with zero point and scale per tensor, per row, or per group of inputs in whole fours: what integer
  * kernels can multiply. */
 bool inc_weight_is_integer(const struct inc_weight *weight);

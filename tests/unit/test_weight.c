@@ -100,9 +100,14 @@ static void check_layout(const struct layout *layout, uint64_t seed)
     assert_int_equal(w.group, grouped ? GROUP : 0);
     assert_int_equal(inc_weight_is_integer(&w), !grouped || GROUP % 4 == 0);
     assert_int_equal(inc_weight_check(graph, &w), INCISE_OK);
+    const struct inc_weight_bytes bytes = inc_weight_bytes_of(&w);
+    assert_int_equal(bytes.bytes != NULL,
+                     layout->type == INC_I8 && layout->transpose_b && !layout->has_zero && !grouped);
     for (int o = 0; o < OUT; o++) {
         int p = layout->spread == TENSOR ? 0 : o;
         inc_weight_row_f32(&w, o, row);
+        for (int k = 0; bytes.bytes != NULL && k < IN; k++)
+            assert_true(row[k] == (float)bytes.bytes[o * IN + k] * inc_weight_bytes_scale(&bytes, o));
         inc_weight_row_i16(&w, o, integers);
         assert_true(inc_weight_row_scale(&w, o) == (layout->has_scale ? (float)s.scale[p][0] : 1.0f));
         for (int k = 0; k < IN; k++) {

@@ -91,12 +91,13 @@ static void gather_rows(const struct rows_run *run, size_t row, size_t rows)
     const struct inc_step *step = run->step;
     const int32_t *ids = run->batch->buffers[step->in[0].buffer];
     const struct inc_weight *table = &step->u.gather.table;
+    const struct inc_weight_bytes in_bytes = inc_weight_bytes_of(table);
     for (size_t t = row; t < row + rows; t++) {
         const int64_t id = ids[t] < 0 ? ids[t] + table->out : ids[t];
-        const int8_t *bytes = inc_weight_row_s8(table, id);
         float *out = inc_cpu_row(run->batch, step->out, t);
-        if (bytes != NULL)
-            run->cpu->quantize->back(step->width, bytes, inc_weight_row_scale(table, id), out);
+        if (in_bytes.bytes != NULL)
+            run->cpu->quantize->back(step->width, in_bytes.bytes + (size_t)id * step->width,
+                                     inc_weight_bytes_scale(&in_bytes, id), out);
         else
             inc_weight_row_f32(table, id, out);
     }
