@@ -49,7 +49,7 @@ bool inc_weight_same(const struct inc_weight *a, const struct inc_weight *b);
 void inc_weight_row_f32(const struct inc_weight *weight, int64_t row, float *out);
 /* A weight whose rows are bytes times a scale each, as it lies in memory, for those who read single rows. */
 struct inc_weight_bytes {
-    const int8_t *bytes;            /* W[row, k] is bytes[row * in + k] times the row's scale; NULL: it is no such weight */
+    const int8_t *bytes;            /* W[row, k] is bytes[row * in + k] times the row's scale; NULL: it is not such */
     const struct inc_tensor *scale; /* its element row * scale_step; NULL: 1 */
     size_t scale_step;
 };
