@@ -119,6 +119,16 @@ size_t test_random_below(uint64_t *state, size_t n)
     return (size_t)(test_random(state) % n);
 }
 
+char *test_patched(const char *text, const char *from, const char *to)
+{
+    const char *at = strstr(text, from);
+    char *patched = malloc(strlen(text) + strlen(to) + 1);
+    assert_non_null(at);
+    assert_non_null(patched);
+    sprintf(patched, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    return patched;
+}
+
 bool test_can_run(const char *name, enum incise_isa isa)
 {
     if (isa <= incise_isa_detect()) return true;

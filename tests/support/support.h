@@ -28,6 +28,9 @@ uint64_t test_random(uint64_t *state);
 float test_random_float(uint64_t *state, float low, float high);
 size_t test_random_below(uint64_t *state, size_t n);
 
+/* `text` with its first `from` replaced by `to`; free it. */
+char *test_patched(const char *text, const char *from, const char *to);
+
 /* Whether this CPU can run kernel `name`, which needs `isa`. One that it cannot is named, so that a green run shows what
  * it did not cover. */
 bool test_can_run(const char *name, enum incise_isa isa);

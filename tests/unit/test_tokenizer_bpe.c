@@ -254,17 +254,6 @@ static void test_tiny(void **state)
     expect("zAzzb", "9 0 2");   /* the byte passes the waiting <unk>, as with Hugging Face */
 }
 
-/* The tiny file with its first `from` replaced. */
-static char *patched(const char *from, const char *to)
-{
-    const char *at = strstr(tiny_json, from);
-    char *text = malloc(sizeof tiny_json + strlen(to));
-    assert_non_null(at);
-    assert_non_null(text);
-    sprintf(text, "%.*s%s%s", (int)(at - tiny_json), tiny_json, to, at + strlen(from));
-    return text;
-}
-
 static void test_bad_files(void **state)
 {
     static const struct {
@@ -301,7 +290,7 @@ static void test_bad_files(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct inc_tokenizer *t = NULL;
-        char *text = patched(cases[i].from, cases[i].to);
+        char *text = test_patched(tiny_json, cases[i].from, cases[i].to);
         assert_int_equal(inc_tokenizer_load_json(test_ctx(), "bad", text, strlen(text), &t), INCISE_ERROR_DATA);
         if (strstr(test_last_error(), cases[i].error) == NULL)
             fail_msg("'%s' does not hold '%s'", test_last_error(), cases[i].error);
