@@ -21,10 +21,7 @@ struct benchmark_options {
     bool peak;
 };
 
-#define OPTION(name, letter, kind, field, values, help)                                                                \
-    {                                                                                                                  \
-        name, letter, kind, offsetof(struct benchmark_options, field), values, help, NULL                              \
-    }
+#define OPTION(...) TOOL_OPTION(benchmark_options, __VA_ARGS__)
 static const struct tool_option options_table[] = {
     OPTION("batch", 'b', TOOL_TEXT, batches, "N,N", "texts per run (default: 1,32)"),
     OPTION("seq-len", 's', TOOL_TEXT, lengths, "N,N", "tokens per text, all real (default: 128)"),
@@ -347,11 +344,9 @@ const struct tool_command tool_benchmark = {
     .name = "benchmark",
     .arguments = "[MODEL...]",
     .summary = "speed of models, measured in turns; with --texts also what each keeps of the first one's quality",
-    .options = options_table,
-    .n_options = sizeof options_table / sizeof options_table[0],
+    TOOL_TABLE(options_table, benchmark_options),
     .min_arguments = 0,
     .max_arguments = 64,
-    .options_bytes = sizeof(struct benchmark_options),
     .defaults = set_defaults,
     .run = run,
 };

@@ -127,19 +127,14 @@ static enum incise_status run_edit(const struct edit_kind *kind, const struct to
         .name = #edit,                                                                                                 \
         .arguments = argument_text,                                                                                    \
         .summary = summary_text,                                                                                       \
-        .options = edit##_table,                                                                                       \
-        .n_options = sizeof edit##_table / sizeof edit##_table[0],                                                     \
+        TOOL_TABLE(edit##_table, edit_options),                                                                        \
         .min_arguments = 1,                                                                                            \
         .max_arguments = 1,                                                                                            \
-        .options_bytes = sizeof(struct edit_options),                                                                  \
         .defaults = edit_defaults,                                                                                     \
         .run = edit##_run,                                                                                             \
     }
 
-#define OPTION(name, letter, kind, field, values, help)                                                                \
-    {                                                                                                                  \
-        name, letter, kind, offsetof(struct edit_options, field), values, help, NULL                                   \
-    }
+#define OPTION(...) TOOL_OPTION(edit_options, __VA_ARGS__)
 #define OUTPUT_OPTIONS                                                                                                 \
     OPTION("output", 'o', TOOL_TEXT, out, "OUT", "folder to write"),                                                   \
         OPTION("force", 'f', TOOL_FLAG, force, NULL, "replace OUT if it exists")

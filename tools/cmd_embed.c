@@ -36,10 +36,7 @@ struct embed_options {
     bool no_parse_special;
 };
 
-#define OPTION(name, letter, kind, field, values, help)                                                                \
-    {                                                                                                                  \
-        name, letter, kind, offsetof(struct embed_options, field), values, help, NULL                                  \
-    }
+#define OPTION(...) TOOL_OPTION(embed_options, __VA_ARGS__)
 static const struct tool_option options_table[] = {
     OPTION("output", 'o', TOOL_TEXT, out, "FILE",
            "file to write (default, and -: stdout); after a kill the same command goes on where it was"),
@@ -342,10 +339,8 @@ const struct tool_command tool_embed = {
     .name = "embed",
     .arguments = "MODEL [FILE]",
     .summary = "texts to vectors: lines, JSONL or TSV in; .npy, JSONL or raw floats out",
-    .options = options_table,
-    .n_options = sizeof options_table / sizeof options_table[0],
+    TOOL_TABLE(options_table, embed_options),
     .min_arguments = 1,
     .max_arguments = 2,
-    .options_bytes = sizeof(struct embed_options),
     .run = run,
 };

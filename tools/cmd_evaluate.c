@@ -15,10 +15,7 @@ struct evaluate_options {
     long seed;
 };
 
-#define OPTION(name, letter, kind, field, values, help)                                                                \
-    {                                                                                                                  \
-        name, letter, kind, offsetof(struct evaluate_options, field), values, help, NULL                               \
-    }
+#define OPTION(...) TOOL_OPTION(evaluate_options, __VA_ARGS__)
 static const struct tool_option options_table[] = {
     OPTION("texts", 0, TOOL_TEXT, texts, "FILE",
            "passages: lines, .jsonl (`text`) or .tsv (first column); default: the documents of --retrieval"),
@@ -273,10 +270,8 @@ const struct tool_command tool_evaluate = {
     .name = "evaluate",
     .arguments = "BASE MODEL...",
     .summary = "how close models' vectors are to their base's, and what retrieval loses, with intervals",
-    .options = options_table,
-    .n_options = sizeof options_table / sizeof options_table[0],
+    TOOL_TABLE(options_table, evaluate_options),
     .min_arguments = 2,
     .max_arguments = 65,
-    .options_bytes = sizeof(struct evaluate_options),
     .run = run,
 };

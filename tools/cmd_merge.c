@@ -14,10 +14,7 @@ struct merge_options {
     bool force;
 };
 
-#define OPTION(name, letter, kind, field, values, help)                                                                \
-    {                                                                                                                  \
-        name, letter, kind, offsetof(struct merge_options, field), values, help, NULL                                  \
-    }
+#define OPTION(...) TOOL_OPTION(merge_options, __VA_ARGS__)
 static const struct tool_option options_table[] = {
     OPTION("output", 'o', TOOL_TEXT, out, "FILE", "file to write (default, and -: stdout)"),
     OPTION("force", 'f', TOOL_FLAG, force, NULL, "replace FILE if it exists"),
@@ -215,10 +212,8 @@ const struct tool_command tool_merge = {
     .name = "merge",
     .arguments = "PART...",
     .summary = "joins what embed --shard or statistics --shard wrote into the file of one run",
-    .options = options_table,
-    .n_options = sizeof options_table / sizeof options_table[0],
+    TOOL_TABLE(options_table, merge_options),
     .min_arguments = 1,
     .max_arguments = SIZE_MAX,
-    .options_bytes = sizeof(struct merge_options),
     .run = run,
 };

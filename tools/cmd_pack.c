@@ -27,10 +27,7 @@ static enum incise_status run(const struct tool_global *global, void *block, cha
     return status;
 }
 
-#define OPTION(name, letter, kind, field, values, help)                                                                \
-    {                                                                                                                  \
-        name, letter, kind, offsetof(struct pack_options, field), values, help, NULL                                   \
-    }
+#define OPTION(...) TOOL_OPTION(pack_options, __VA_ARGS__)
 static const struct tool_option options[] = {
     OPTION("output", 'o', TOOL_TEXT, out, "FILE", "file to write: a MODEL for the commands that run one"),
     OPTION("force", 'f', TOOL_FLAG, force, NULL, "replace FILE if it exists"),
@@ -41,10 +38,8 @@ const struct tool_command tool_pack = {
     .name = "pack",
     .arguments = "MODEL -o FILE",
     .summary = "keep weights packed for this CPU in a file, which starts fast",
-    .options = options,
-    .n_options = sizeof options / sizeof options[0],
+    TOOL_TABLE(options, pack_options),
     .min_arguments = 1,
     .max_arguments = 1,
-    .options_bytes = sizeof(struct pack_options),
     .run = run,
 };

@@ -14,10 +14,7 @@ struct run_options {
     const char *dump_after;
 };
 
-#define OPTION(name, letter, kind, field, values, help)                                                                \
-    {                                                                                                                  \
-        name, letter, kind, offsetof(struct run_options, field), values, help, NULL                                    \
-    }
+#define OPTION(...) TOOL_OPTION(run_options, __VA_ARGS__)
 static const struct tool_option options_table[] = {
     OPTION("input", 'i', TOOL_LIST, inputs, "NAME=FILE.npy",
            "an input; attention_mask, token_type_ids and position_ids are made up if not given"),
@@ -277,10 +274,8 @@ const struct tool_command tool_run = {
     .name = "run",
     .arguments = "MODEL",
     .summary = "one inference: .npy in, .npy out",
-    .options = options_table,
-    .n_options = sizeof options_table / sizeof options_table[0],
+    TOOL_TABLE(options_table, run_options),
     .min_arguments = 1,
     .max_arguments = 1,
-    .options_bytes = sizeof(struct run_options),
     .run = run,
 };

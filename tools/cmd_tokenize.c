@@ -14,10 +14,7 @@ struct tokenize_options {
     bool no_parse_special;
 };
 
-#define OPTION(name, letter, kind, field, values, help)                                                                \
-    {                                                                                                                  \
-        name, letter, kind, offsetof(struct tokenize_options, field), values, help, NULL                               \
-    }
+#define OPTION(...) TOOL_OPTION(tokenize_options, __VA_ARGS__)
 static const struct tool_option options_table[] = {
     OPTION("from", 0, TOOL_CHOICE, from, "auto|lines|jsonl|tsv",
            "form of the texts: jsonl has a `text`, of tsv the first column is taken (default: by the name, else "
@@ -155,10 +152,8 @@ const struct tool_command tool_tokenize = {
     .name = "tokenize",
     .arguments = "MODEL [FILE]",
     .summary = "texts to tokens: ids, how the vocabulary writes them, and their bytes in the text",
-    .options = options_table,
-    .n_options = sizeof options_table / sizeof options_table[0],
+    TOOL_TABLE(options_table, tokenize_options),
     .min_arguments = 1,
     .max_arguments = 2,
-    .options_bytes = sizeof(struct tokenize_options),
     .run = run,
 };

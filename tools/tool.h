@@ -39,6 +39,15 @@ struct tool_option {
     const char *environment; /* "INCISE_THREADS" or NULL */
 };
 
+/* A row of the table of a command whose options are a struct `block`. */
+#define TOOL_OPTION(block, name, letter, kind, field, values, help)                                                    \
+    {                                                                                                                  \
+        name, letter, kind, offsetof(struct block, field), values, help, NULL                                          \
+    }
+/* That table and block, for struct tool_command. */
+#define TOOL_TABLE(table, block)                                                                                       \
+    .options = table, .n_options = sizeof table / sizeof table[0], .options_bytes = sizeof(struct block)
+
 /* Options that every command has. */
 struct tool_global {
     long threads;
