@@ -108,8 +108,9 @@ EMBEDDINGGEMMA = [
         ("32x32-50-magnitude", .02)),
     Row("32x32-70-wanda-dense", prune("block:32x32", 0.7, f"--method wanda {DENSE}{SHORT}"), (.631, .429, .389, .110)),
     Row("16x1-50-wanda-dense", prune("block:16x1", 0.5, f"--method wanda {DENSE}{SHORT}"), (.859, .728, .635, .010)),
-    Row("32x4-50-obs-residual", prune("block:32x4", 0.5, f"--method obs {RESIDUAL}{SHORT}")),
+    Row("32x4-50-obs-residual", prune("block:32x4", 0.5, f"--method obs {RESIDUAL}{SHORT}"), floor=.86),
     on_top("32x4-50-obs-residual"),
+    Row("32x32-50-channels", prune("block:32x32", 0.5, f"--allocate channels {RESIDUAL}"), floor=.82),
 ]
 
 ROWS = {"minilm": MINILM, "embeddinggemma": EMBEDDINGGEMMA}

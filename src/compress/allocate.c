@@ -50,7 +50,8 @@ void inc_allocate_by_loss(const struct inc_trace *traces, size_t n, double share
         else
             high = middle;
     }
-    for (size_t i = 0; i < n; i++) shares[i] = (double)count_within(&traces[i], high, most) / (double)traces[i].n;
+    for (size_t i = 0; i < n; i++)
+        shares[i] = traces[i].n > 0 ? (double)count_within(&traces[i], high, most) / (double)traces[i].n : 0;
 }
 
 /* ---- from a file ----------------------------------------------------------------------------------------------- */

@@ -7,7 +7,7 @@
 #include "compress/traces.h"
 
 /* One limit for all weights: what costs no more per element goes, so that `share` of all elements does. No weight loses
- * more than `most` of its blocks. */
+ * more than `most` of its blocks; one without any has share 0. */
 void inc_allocate_by_loss(const struct inc_trace *traces, size_t n, double share, double most, double *shares);
 
 /* Lines of "layer<TAB>share" in `path`; layers that are not listed keep theirs. INCISE_ERROR_DATA names a line that is

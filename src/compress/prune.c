@@ -194,8 +194,7 @@ static enum incise_status count_inside(struct inc_graph *graph, const struct inc
     return status;
 }
 
-/* Takes channels until `request->sparsity` of all elements are gone, MOST_CHANNELS of each layer at most, and fits all
- * targets to the model as it was. */
+/* Takes channels until `request->sparsity` of all elements are gone, MOST_CHANNELS of each layer at most. */
 static enum incise_status remove_channels(struct inc_graph *graph, struct inc_pool *pool,
                                           const struct inc_prune_request *request, struct inc_calibration *calibration,
                                           const struct inc_targets *targets, double elements,
@@ -205,7 +204,7 @@ static enum incise_status remove_channels(struct inc_graph *graph, struct inc_po
     double inside;
     INC_TRY(count_inside(graph, targets, &inside));
     if (inside == 0) return INCISE_OK;
-    channels.channels = channels.fit_others = true;
+    channels.channels = channels.whole_layers = true;
     channels.height = channels.width = 1;
     channels.allocation = INC_ALLOCATE_UNIFORM;
     channels.sparsity = fmin(request->sparsity * elements / inside, MOST_CHANNELS);

@@ -235,12 +235,11 @@ static struct inc_blocks blocks_of(const struct inc_prune_request *request, cons
     return inc_blocks_of(out, in, request->channels ? out : (size_t)request->height, (size_t)request->width);
 }
 
-/* Where no channels go, none go to make the width a multiple either. */
 static size_t count_to_remove(const struct inc_pruning *pruning, const struct piece *piece)
 {
     double share = pruning->shares[piece->item->target];
     if (!pruning->request->channels) return (size_t)llround(share * (double)piece->blocks.n);
-    return share > 0 ? inc_channels_to_remove(piece->blocks.in, share) : 0;
+    return pruning->cut[piece->item->target] ? inc_channels_to_remove(piece->blocks.in, share) : 0;
 }
 
 static void show_progress(struct inc_pruning *pruning, const char *layer)
@@ -292,18 +291,24 @@ static double worth_of(const struct piece *piece)
     return sum;
 }
 
+static enum incise_status trace_piece(struct piece *piece, const struct inc_trace *trace)
+{
+    INC_TRY(score(piece));
+    INC_TRY(order_blocks(piece, trace->removals));
+    double worth = worth_of(piece);
+    for (size_t i = 0; i < trace->n; i++) trace->removals[i].loss = worth > 0 ? trace->removals[i].loss / worth : 0;
+    return INCISE_OK;
+}
+
+/* Nothing is stored: the model stays as it is. */
 static enum incise_status trace_item(void *user, struct inc_sequence *sequence, const struct inc_sequence_item *item)
 {
     struct inc_pruning *pruning = user;
+    const struct inc_trace *trace = &pruning->traces.items[item->target];
     struct piece piece = {.pruning = pruning, .ctx = pruning->graph->ctx, .item = item};
-    struct inc_removal *removals = pruning->traces.items[item->target].removals;
-    (void)sequence; /* nothing is stored: the model stays as it is */
+    (void)sequence;
     piece.blocks = blocks_of(pruning->request, item);
-    enum incise_status status = score(&piece);
-    if (status == INCISE_OK) status = order_blocks(&piece, removals);
-    double worth = status == INCISE_OK ? worth_of(&piece) : 0;
-    for (size_t i = 0; i < piece.blocks.n && status == INCISE_OK; i++)
-        removals[i].loss = worth > 0 ? removals[i].loss / worth : 0;
+    enum incise_status status = trace->n > 0 ? trace_piece(&piece, trace) : INCISE_OK;
     inc_scores_release(piece.ctx, &piece.scores);
     if (status == INCISE_OK) show_progress(pruning, item->name);
     return status;
@@ -363,7 +368,7 @@ static enum incise_status find_traces(struct inc_pruning *pruning, struct inc_ca
     double share = request->sparsity;
     if (!global && request->traces == NULL) return INCISE_OK;
     INC_TRY(inc_traces_create(pruning->targets, request->channels ? 0 : (size_t)request->height, (size_t)request->width,
-                              &pruning->traces));
+                              pruning->cut, &pruning->traces));
     if (request->traces != NULL)
         INC_TRY(keep_traces(pruning, calibration));
     else
@@ -387,7 +392,7 @@ static enum incise_status prune_targets(struct inc_pruning *pruning, struct inc_
     return status;
 }
 
-/* Prunes the outer matrices as they are, columns set to zero; then the channels go out of the graph. */
+/* Prunes the outer matrices as they are, columns set to zero, and fits all; then the channels go out of the graph. */
 static enum incise_status prune_outers(struct inc_pruning *pruning, struct inc_calibration *calibration,
                                        const struct inc_feed_forwards *layers)
 {
@@ -399,42 +404,26 @@ static enum incise_status prune_outers(struct inc_pruning *pruning, struct inc_c
     return status == INCISE_OK ? inc_graph_infer(pruning->graph) : status;
 }
 
-/* The walk goes over the outer matrices alone or, where the others are fitted too, over all targets. */
-static void list_walked(const struct inc_pruning *pruning, const struct inc_feed_forwards *layers,
-                        struct inc_targets *walked, double *shares)
-{
-    const struct inc_targets *all = pruning->targets;
-    for (size_t i = 0; i < all->n; i++) {
-        bool ends = false;
-        for (size_t k = 0; k < layers->n; k++) ends = ends || layers->items[k].outer.reader == all->items[i].reader;
-        if (!ends && !pruning->request->fit_others) continue;
-        shares[walked->n] = ends ? pruning->shares[i] : 0;
-        walked->items[walked->n++] = all->items[i];
-    }
-}
-
 static enum incise_status prune_channels(const struct inc_pruning *pruning, struct inc_calibration *calibration,
                                          const struct inc_feed_forwards *layers)
 {
-    const struct inc_targets *all = pruning->targets;
-    struct inc_targets walked = {.ctx = all->ctx};
+    const struct inc_ctx *ctx = pruning->graph->ctx;
+    size_t n = pruning->targets->n;
     struct inc_pruning own = *pruning;
-    double *shares = inc_alloc_array(all->ctx, all->n, sizeof *shares);
-    walked.items = inc_alloc_array(all->ctx, all->n, sizeof *walked.items);
-    own.removed = inc_alloc_zero(all->ctx, all->n, sizeof *own.removed);
-    own.targets = &walked;
-    own.shares = shares;
+    bool *cut = inc_alloc_zero(ctx, n, sizeof *cut);
+    own.cut = cut;
+    own.removed = inc_alloc_zero(ctx, n, sizeof *own.removed);
     enum incise_status status = INCISE_OK;
-    if (shares == NULL || walked.items == NULL || own.removed == NULL)
-        status = inc_fail_memory(all->ctx, all->n * sizeof *walked.items, "the list of weights");
-    if (status == INCISE_OK) {
-        list_walked(pruning, layers, &walked, shares);
+    if (cut == NULL || own.removed == NULL) {
+        status = inc_fail_memory(ctx, n * sizeof *own.removed, "the list of weights");
+    } else {
+        for (size_t i = 0; i < layers->n; i++)
+            cut[inc_target_index(pruning->targets, layers->items[i].outer.reader)] = true;
         status = prune_outers(&own, calibration, layers);
     }
-    for (size_t i = 0; own.removed != NULL && i < all->n; i++) inc_free(all->ctx, own.removed[i]);
-    inc_free(all->ctx, own.removed);
-    inc_free(all->ctx, walked.items);
-    inc_free(all->ctx, shares);
+    for (size_t i = 0; own.removed != NULL && i < n; i++) inc_free(ctx, own.removed[i]);
+    inc_free(ctx, own.removed);
+    inc_free(ctx, cut);
     return status;
 }
 
@@ -443,7 +432,7 @@ enum incise_status inc_prune_fitted(struct inc_pruning *pruning, struct inc_cali
     struct inc_feed_forwards layers;
     if (!pruning->request->channels) return prune_targets(pruning, calibration);
     enum incise_status status = inc_feed_forwards_find(pruning->graph, pruning->targets, &layers);
-    if (pruning->request->fit_others) inc_feed_forwards_keep_whole(&layers, pruning->targets);
+    if (pruning->request->whole_layers) inc_feed_forwards_keep_whole(&layers, pruning->targets);
     if (status == INCISE_OK) status = prune_channels(pruning, calibration, &layers);
     inc_feed_forwards_release(&layers);
     return status;

@@ -22,7 +22,7 @@ struct inc_prune_request {
     enum inc_prune_refit refit;
     enum inc_norm norm;
     bool channels;         /* of feed-forward layers, else blocks: */
-    bool fit_others;       /* channels: every target is fitted, not only those that read channels */
+    bool whole_layers;     /* channels: only of layers all of whose matrices are targets */
     int64_t height, width; /* of a block, as asked */
     double sparsity;
     enum inc_prune_allocation allocation;
@@ -41,6 +41,7 @@ struct inc_pruning {
     const struct inc_targets *targets;
     double *shares; /* per target: what to remove of it */
     struct incise_changes *changes;
+    const bool *cut;          /* channels: per target, whether it reads some that may go; the others are only fitted */
     bool **removed;           /* channels: per target, which are gone; NULL before its turn */
     struct inc_traces traces; /* of the model as it was; no items if nothing asks for them */
     size_t n_done, n_steps;   /* for progress */

@@ -18,7 +18,7 @@ static enum incise_status create_trace(const struct inc_ctx *ctx, const struct i
                                    : inc_fail_memory(ctx, trace->n * sizeof *trace->removals, "a removal order");
 }
 
-enum incise_status inc_traces_create(const struct inc_targets *targets, size_t height, size_t width,
+enum incise_status inc_traces_create(const struct inc_targets *targets, size_t height, size_t width, const bool *wanted,
                                      struct inc_traces *traces)
 {
     const struct inc_ctx *ctx = targets->ctx;
@@ -26,7 +26,8 @@ enum incise_status inc_traces_create(const struct inc_targets *targets, size_t h
     traces->items = inc_alloc_zero(ctx, traces->n, sizeof *traces->items);
     if (traces->items == NULL) return inc_fail_memory(ctx, traces->n * sizeof *traces->items, "removal orders");
     for (size_t i = 0; i < traces->n; i++)
-        INC_TRY(create_trace(ctx, &targets->items[i].weight, height, width, &traces->items[i]));
+        if (wanted == NULL || wanted[i])
+            INC_TRY(create_trace(ctx, &targets->items[i].weight, height, width, &traces->items[i]));
     return INCISE_OK;
 }
 

@@ -223,7 +223,7 @@ static enum incise_status load(const struct hostile *h, const char *path)
 {
     struct inc_traces traces;
     test_clear_error();
-    assert_int_equal(inc_traces_create(&h->targets, 64, 24, &traces), INCISE_OK);
+    assert_int_equal(inc_traces_create(&h->targets, 64, 24, NULL, &traces), INCISE_OK);
     enum incise_status status = inc_traces_load(&traces, &h->targets, &h->origin, path);
     inc_traces_release(&traces);
     return status;
