@@ -115,11 +115,11 @@ static size_t quads_of(const struct inc_gemm_group_strip *strip)
     return strip->n_groups ? strip->ends[strip->n_groups - 1] : 0;
 }
 
-/* Fours, and quads outside of them. */
 static uint32_t count_steps(const struct inc_gemm_group_strip *strip)
 {
-    size_t steps = quads_of(strip);
-    for (size_t g = 0; g < strip->n_groups; g++) steps -= (size_t)3 * strip->n_fours[g];
+    size_t steps = 0;
+    for (size_t g = 0; g < strip->n_groups; g++)
+        steps += inc_quads_steps(strip->ends[g] - (g ? strip->ends[g - 1] : 0));
     return (uint32_t)steps;
 }
 

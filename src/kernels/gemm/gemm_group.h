@@ -37,7 +37,7 @@ struct inc_gemm_group_strip {
     const uint16_t *k;       /* [n_quads] number of each quad, k / 4 */
     const uint16_t *n_fours; /* [n_groups] fours with consecutive numbers, with which a group begins */
     uint32_t n_groups;       /* those that are not all zero */
-    uint32_t n_steps;        /* fours, and quads outside of them */
+    uint32_t n_steps;        /* inc_quads_steps of all groups */
     uint32_t bytes;          /* of w, and of the rest where it lies behind w */
 };
 

@@ -7,7 +7,7 @@
 #include "kernels/gemm/gemm_tile_rows.h"
 #include "kernels/unroll.h"
 
-enum { MR = 6, NR = 16, WIDEN_QUADS = 8 };
+enum { MR = 6, NR = 16 };
 typedef __m256i tile_sums[MR][2];
 
 #include "kernels/gemm/gemm_group_strips.h"
@@ -57,7 +57,7 @@ struct sums {
     __m256 total[MR][2];
 };
 
-/* Keeps `sums` in memory: as registers they would be spilled inside the loops over quads. */
+/* Keeps `sums` in memory until here: as registers they would be spilled inside the loops over quads. */
 static inline __attribute__((always_inline)) void keep_in_memory(const size_t height, struct sums *sums)
 {
     if (height > 1) __asm__ volatile("" : : "r"(sums) : "memory");
@@ -88,45 +88,26 @@ static inline __attribute__((always_inline)) void add_half(const size_t height, 
     }
 }
 
-static inline __attribute__((always_inline)) void advance(struct group *at, size_t quads)
-{
-    at->w += quads * NR * 2;
-    at->k += quads;
-    at->n -= quads;
-}
-
-/* The next four quads, which are neighbours. */
-static inline __attribute__((always_inline)) void add_four(const size_t height, const bool first, tile_sums sum,
-                                                           struct group *at, const struct inc_tile_rows *start,
-                                                           struct inc_share *share)
-{
-    struct inc_tile_rows rows = *start;
-    inc_tile_rows_to(&rows, start, *at->k * (size_t)4);
-    inc_fetch_share(share);
-    INC_UNROLL
-    for (size_t i = 0; i < 4; i++)
-        add_half(height, first && i == 0, sum, at->w + i / 2 * NR * 4, i % 2 != 0, &rows, 4 * i);
-    advance(at, 4);
-}
-
-/* The next two. */
-static inline __attribute__((always_inline)) void add_two(const size_t height, const bool first, tile_sums sum,
-                                                          struct group *at, const struct inc_tile_rows *start,
-                                                          struct inc_share *share)
+/* The next n quads, 2 or 4; `neighbours` lie side by side. */
+static inline __attribute__((always_inline)) void add_next(const size_t height, const size_t n, const bool neighbours,
+                                                           const bool first, tile_sums sum, struct group *at,
+                                                           const struct inc_tile_rows *start)
 {
     struct inc_tile_rows rows = *start;
     INC_UNROLL
-    for (size_t i = 0; i < 2; i++) {
-        inc_tile_rows_to(&rows, start, at->k[i] * (size_t)4);
-        inc_fetch_share(share);
-        add_half(height, first && i == 0, sum, at->w, i == 1, &rows, 0);
+    for (size_t i = 0; i < n; i++) {
+        if (i == 0 || !neighbours) inc_tile_rows_to(&rows, start, at->k[i] * (size_t)4);
+        add_half(height, first && i == 0, sum, at->w + i / 2 * NR * 4, i % 2 != 0, &rows, neighbours ? 4 * i : 0);
     }
-    advance(at, 2);
+    at->w += n * NR * 2;
+    at->k += n;
+    at->n -= n;
 }
 
 /* The group's sums, in 32 bits, += sum. */
 static inline __attribute__((always_inline)) void widen(const size_t height, tile_sums sum, struct sums *sums)
 {
+    keep_in_memory(height, sums);
     INC_UNROLL
     for (size_t i = 0; i < height; i++) {
         INC_UNROLL
@@ -138,22 +119,30 @@ static inline __attribute__((always_inline)) void widen(const size_t height, til
     keep_in_memory(height, sums);
 }
 
+static inline __attribute__((always_inline)) void add_eight(const size_t height, const bool neighbours,
+                                                            struct group *at, const struct inc_tile_rows *rows,
+                                                            struct inc_share *share, struct sums *sums)
+{
+    tile_sums sum;
+    inc_fetch_share(share);
+    add_next(height, 4, neighbours, true, sum, at, rows);
+    inc_fetch_share(share);
+    add_next(height, 4, neighbours, false, sum, at, rows);
+    widen(height, sum, sums);
+}
+
 static inline __attribute__((always_inline)) void add_group_quads(const size_t height, struct group at,
                                                                   const struct inc_tile_rows *rows,
                                                                   struct inc_share *share, struct sums *sums)
 {
+    for (; at.n_fours >= 2; at.n_fours -= 2) add_eight(height, true, &at, rows, share, sums);
+    while (at.n >= 8) add_eight(height, false, &at, rows, share, sums);
+    if (at.n == 0) return;
     tile_sums sum;
-    for (; at.n_fours >= 2; at.n_fours -= 2) {
-        add_four(height, true, sum, &at, rows, share);
-        add_four(height, false, sum, &at, rows, share);
-        widen(height, sum, sums);
-    }
-    while (at.n != 0) {
-        const uint16_t *const end = at.k + inc_min_size(at.n, WIDEN_QUADS);
-        add_two(height, true, sum, &at, rows, share);
-        while (at.k < end) add_two(height, false, sum, &at, rows, share);
-        widen(height, sum, sums);
-    }
+    inc_fetch_share(share);
+    add_next(height, 2, false, true, sum, &at, rows);
+    while (at.n != 0) add_next(height, 2, false, false, sum, &at, rows);
+    widen(height, sum, sums);
 }
 
 static inline __attribute__((always_inline)) void add_group(const size_t height, const unsigned bits,

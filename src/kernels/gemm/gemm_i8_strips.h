@@ -13,7 +13,7 @@ static inline size_t strip_bytes(const struct inc_gemm_i8_strip *strip)
 
 static inline size_t strip_steps(const struct inc_gemm_i8_strip *strip)
 {
-    return strip->n_quads - (size_t)3 * strip->n_fours;
+    return inc_quads_steps(strip->n_quads);
 }
 
 /* sum += the rows from `row` on times the strip. */

@@ -39,6 +39,12 @@ size_t inc_quads_store(const struct inc_quads *quads, const int16_t *rows, size_
 size_t inc_quads_order(const struct inc_quads *quads, size_t n, const int8_t *w, const uint16_t *index, int8_t *w_out,
                        uint16_t *index_out);
 
+/* Of a tile: n quads in fours, neighbours or not, and the rest one by one. */
+static inline size_t inc_quads_steps(size_t n)
+{
+    return n / 4 + n % 4;
+}
+
 /* Whether `index` may come from there: n quads of a row of k inputs, the first 4 * n_fours of them fours. */
 bool inc_quads_check(const uint16_t *index, size_t n, size_t n_fours, size_t k);
 

@@ -22,6 +22,14 @@ static inline __attribute__((always_inline)) void add_quads(const size_t height,
         INC_UNROLL
         for (size_t i = 0; i < 4; i++) add_quad(height, bits, sum, w + i * quad_bytes, &at, 4 * i);
     }
+    for (; end - k >= 4; k += 4, w += 4 * quad_bytes) {
+        inc_fetch_share(share);
+        INC_UNROLL
+        for (size_t i = 0; i < 4; i++) {
+            inc_tile_rows_to(&at, rows, k[i] * (size_t)4);
+            add_quad(height, bits, sum, w + i * quad_bytes, &at, 0);
+        }
+    }
     for (; k < end; k++, w += quad_bytes) {
         inc_tile_rows_to(&at, rows, *k * (size_t)4);
         inc_fetch_share(share);
