@@ -56,3 +56,22 @@ void inc_outlet_weigh(const struct inc_outlet *outlet, size_t width, double *wei
     multiply_gains(outlet->norm, width, weights);
     multiply_gains(outlet->next, width, weights);
 }
+
+void inc_outlet_damp(const struct inc_outlet *outlet, size_t width, double *shares)
+{
+    const float *gamma = outlet->norm->u.norm.gamma;
+    double mean = 0;
+    inc_outlet_weigh(outlet, width, shares);
+    for (size_t i = 0; i < width; i++) mean += shares[i] * shares[i] / (double)width;
+    for (size_t i = 0; i < width; i++) {
+        double square = shares[i] * shares[i], gain = gamma != NULL ? (double)gamma[i] : 1;
+        shares[i] = square > 0 ? square / (square + INC_OUTLET_DAMPING * mean) / gain : 0;
+    }
+}
+
+double inc_outlet_rms(const struct inc_outlet *outlet, size_t width, const float *row)
+{
+    double sum = 0;
+    for (size_t i = 0; i < width; i++) sum += (double)row[i] * (double)row[i];
+    return sqrt(sum / (double)width + (double)outlet->norm->u.norm.eps);
+}

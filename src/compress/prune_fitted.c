@@ -384,7 +384,7 @@ static enum incise_status find_traces(struct inc_pruning *pruning, struct inc_ca
 static enum incise_status prune_targets(struct inc_pruning *pruning, struct inc_calibration *calibration)
 {
     static const enum inc_goal goals[] = {
-        [INC_REFIT_NONE] = INC_GOAL_OWN, [INC_REFIT_DENSE] = INC_GOAL_DENSE, [INC_REFIT_RESIDUAL] = INC_GOAL_RESIDUAL};
+        [INC_REFIT_NONE] = INC_GOAL_OWN, [INC_REFIT_DENSE] = INC_GOAL_DENSE, [INC_REFIT_RESIDUAL] = INC_GOAL_STREAM};
     pruning->n_steps = pruning->targets->n;
     enum incise_status status = find_traces(pruning, calibration);
     if (status == INCISE_OK) status = walk(pruning, calibration, goals[pruning->request->refit], NULL, prune_item);

@@ -141,6 +141,25 @@ static enum incise_status add_pairs(const struct group *group, const char *name,
     return inc_stream_add(stream, name, domain, pairs, moments);
 }
 
+/* What the n rows `lost` ask of the product, where a norm stands between it and the stream. The dense stream stands behind
+ * the Linear. */
+static enum incise_status pass_norm(const struct group *group, const struct member *member, size_t n, float *lost)
+{
+    const struct inc_sequence *sequence = group->sequence;
+    size_t stride, rows, width = member->out;
+    const struct inc_operand product = sequence->dense->plan.steps[member->step].out;
+    const float *was = inc_stream_rows(&sequence->dense_stream, product, &stride, &rows);
+    double *shares = inc_alloc_array(sequence->graph->ctx, width, sizeof *shares);
+    if (shares == NULL) return inc_fail_memory(sequence->graph->ctx, width * sizeof *shares, "statistics");
+    inc_outlet_damp(&member->outlet, width, shares);
+    for (size_t t = 0; t < n; t++) {
+        double rms = inc_outlet_rms(&member->outlet, width, was + t * stride);
+        for (size_t i = 0; i < width; i++) lost[t * width + i] = (float)(lost[t * width + i] * rms * shares[i]);
+    }
+    inc_free(sequence->graph->ctx, shares);
+    return INCISE_OK;
+}
+
 /* `pairs`: the inputs on the right. */
 static enum incise_status add_residual(struct group *group, struct member *member, enum part part,
                                        struct inc_row_pairs pairs)
@@ -157,7 +176,9 @@ static enum incise_status add_residual(struct group *group, struct member *membe
             lost[t * member->out + i] = was[t * was_stride + i] - now[t * now_stride + i];
     pairs.left = lost;
     pairs.left_stride = member->out;
-    enum incise_status status = add_pairs(group, step->name, &pairs, &member->lost[part]);
+    enum incise_status status = INCISE_OK;
+    if (member->outlet.norm != NULL) status = pass_norm(group, member, n, lost);
+    if (status == INCISE_OK) status = add_pairs(group, step->name, &pairs, &member->lost[part]);
     inc_free(sequence->graph->ctx, lost);
     return status;
 }
@@ -185,6 +206,7 @@ static enum incise_status collect_batch(struct group *group, size_t batch)
         INC_TRY(inc_run_steps(sequence->edited_stream.run, at, member->step));
         INC_TRY(inc_run_steps(sequence->dense_stream.run, at, member->step));
         at = member->step;
+        if (member->outlet.norm != NULL) INC_TRY(inc_run_steps(sequence->dense_stream.run, at, at + 1));
         INC_TRY(add_residual(group, member, part, pairs));
     }
     return INCISE_OK;
@@ -348,6 +370,11 @@ static enum incise_status visit_member(struct group *group, const struct member 
 
 /* ---- the walk -------------------------------------------------------------------------------------------------- */
 
+static bool takes_residual(enum inc_goal goal, const struct inc_outlet *outlet)
+{
+    return outlet->residual != NULL && (goal == INC_GOAL_STREAM || (goal == INC_GOAL_RESIDUAL && outlet->norm == NULL));
+}
+
 static enum incise_status find_members(struct group *group)
 {
     struct inc_sequence *sequence = group->sequence;
@@ -363,7 +390,7 @@ static enum incise_status find_members(struct group *group)
             .slot = slot,
             .out = plan->steps[step].width,
             .outlet = outlet,
-            .has_residual = sequence->goal == INC_GOAL_RESIDUAL && outlet.residual != NULL && outlet.norm == NULL};
+            .has_residual = takes_residual(sequence->goal, &outlet)};
     }
     return INCISE_OK;
 }

@@ -13,9 +13,10 @@
 
 /* What a Linear's product should be. */
 enum inc_goal {
-    INC_GOAL_OWN,     /* what the old weights make of the rows that it now gets; the model as it was is not run */
-    INC_GOAL_DENSE,   /* what it was in the model as it was */
-    INC_GOAL_RESIDUAL /* the same, and where a residual is added behind it, also what that has lost */
+    INC_GOAL_OWN,      /* what the old weights make of the rows that it now gets; the model as it was is not run */
+    INC_GOAL_DENSE,    /* what it was in the model as it was */
+    INC_GOAL_RESIDUAL, /* the same, and where a residual is added behind it, also what that has lost */
+    INC_GOAL_STREAM    /* and where that happens behind a norm, as much of it as that lets through (outlet.h) */
 };
 
 struct inc_sequence {

@@ -404,6 +404,17 @@ static void channels_go_before_blocks(void **state)
     test_calibrated_close(&c);
 }
 
+/* Gemma's products go through a norm into the stream: they make up for what it has lost, too. */
+static void a_norm_lets_residuals_through(void **state)
+{
+    (void)state;
+    size_t zeros;
+    const struct case_options dense = {"block:32x32", "obs", "dense", NULL, 0.7, NULL};
+    const struct case_options residual = {"block:32x32", "obs", "residual", NULL, 0.7, NULL};
+    double without = loss_of("gemma", &dense, &zeros), with = loss_of("gemma", &residual, &zeros);
+    assert_true(with < 0.95 * without);
+}
+
 /* Layers that keep all their inputs are fitted, too. */
 static void all_layers_make_up_for_channels(void **state)
 {
@@ -474,6 +485,7 @@ int main(void)
         cmocka_unit_test(channels_are_selected_by_the_outer_layer),
         cmocka_unit_test(what_cannot_be_fitted_is_named),
         cmocka_unit_test(channels_go_before_blocks),
+        cmocka_unit_test(a_norm_lets_residuals_through),
         cmocka_unit_test(all_layers_make_up_for_channels),
         cmocka_unit_test(memory_may_be_short),
     };
