@@ -32,7 +32,7 @@ static void bench_isa(struct bench *bench, enum incise_isa isa, size_t m, size_t
     printf("rows %s\n", act->name);
     TIME_ROWS("quantize", quantize->rows(m, d, x, d, q, d, scale))
     TIME_ROWS("layer_norm", norm->layer(m, d, x, d, x, x, 1e-5f, y, d))
-    TIME_ROWS("rms_norm", norm->rms(m, 1, d, x, d, x, 1e-5f, y, d))
+    TIME_ROWS("rms_norm", norm->rms(m, 1, d, x, d, x, 1e-5f, NULL, 0, y, d))
     for (int f = 0; f <= INC_ACT_SIGMOID; f++) TIME_ROWS(names[f], act->apply((enum inc_act)f, m, d, x, d, y, d))
     TIME_ROWS("add", act->add(m, d, x, d, x, d, y, d))
     inc_free(&bench->ctx, x), inc_free(&bench->ctx, y), inc_free(&bench->ctx, scale), inc_free(&bench->ctx, q);

@@ -5,23 +5,16 @@
 
 #include "compress/producer.h"
 
-/* The first step that is an `op` of whole rows that `writer` writes; NULL: none. */
-static const struct inc_step *reader_of(const struct inc_plan *plan, const struct inc_step *writer, enum inc_op op)
+/* The first norm of whole rows that `writer` writes; NULL: none. */
+static const struct inc_step *norm_behind(const struct inc_plan *plan, const struct inc_step *writer)
 {
     for (size_t i = 0; i < plan->n_steps; i++) {
         const struct inc_step *step = &plan->steps[i];
-        if (step->op != op || step->width != writer->width) continue;
-        for (uint32_t k = 0; k < step->n_in; k++)
-            if (step->in[k].buffer == writer->out.buffer && step->in[k].column == 0) return step;
+        const bool is_norm = step->op == INC_OP_RMS_NORM || step->op == INC_OP_LAYER_NORM;
+        if (!is_norm || step->width != writer->width || step->u.norm.groups > 1) continue;
+        if (step->in[0].buffer == writer->out.buffer && step->in[0].column == 0) return step;
     }
     return NULL;
-}
-
-static const struct inc_step *norm_behind(const struct inc_plan *plan, const struct inc_step *writer)
-{
-    const struct inc_step *norm = reader_of(plan, writer, INC_OP_RMS_NORM);
-    if (norm == NULL) norm = reader_of(plan, writer, INC_OP_LAYER_NORM);
-    return norm != NULL && norm->u.norm.groups <= 1 ? norm : NULL;
 }
 
 struct inc_outlet inc_outlet_find(const struct inc_plan *plan, size_t step)
@@ -33,12 +26,9 @@ struct inc_outlet inc_outlet_find(const struct inc_plan *plan, size_t step)
         outlet.residual = &linear->in[1];
     } else {
         const struct inc_step *norm = norm_behind(plan, linear);
-        if (norm == NULL || norm->op != INC_OP_RMS_NORM || !inc_is_only_reader(plan, norm, linear->out.buffer))
-            return outlet;
-        sum = reader_of(plan, norm, INC_OP_ROWWISE);
-        if (sum == NULL || sum->u.rowwise.op != INC_OP_ADD || sum->n_in != 2) return outlet;
-        outlet.norm = norm;
-        outlet.residual = &sum->in[sum->in[0].buffer == norm->out.buffer ? 1 : 0];
+        if (norm == NULL || norm->n_in == 1 || !inc_is_only_reader(plan, norm, linear->out.buffer)) return outlet;
+        outlet.norm = sum = norm;
+        outlet.residual = &norm->in[1];
     }
     outlet.next = norm_behind(plan, sum);
     return outlet;

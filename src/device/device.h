@@ -74,7 +74,8 @@ struct inc_attention_step {
     bool integer;    /* products of 8-bit integers, if the device has them at a gain (kernels/attention) */
 };
 
-/* LayerNorm and RMSNorm; RMSNorm over `groups` equal parts of the row (q/k-norm: one per head) with a shared gamma. */
+/* LayerNorm and RMSNorm; RMSNorm over `groups` equal parts of the row (q/k-norm: one per head) with a shared gamma.
+ * inputs: x; RMSNorm: residual (optional), added to the result */
 struct inc_norm_step {
     const float *gamma, *beta; /* width / groups, or NULL */
     float eps;

@@ -122,12 +122,38 @@ static uint32_t leading_operand(const struct inc_node *node)
     return b->rank > a->rank || (b->rank == a->rank && factors_b > factors_a);
 }
 
+/* Whether `node` adds rows to what the last step, an RMSNorm, makes for it alone; *norm is then that input. */
+static bool adds_to_norm(const struct inc_plan *plan, const struct inc_node *node, uint32_t *norm)
+{
+    const struct inc_step *last = plan->n_steps ? &plan->steps[plan->n_steps - 1] : NULL;
+    if (node->op != INC_OP_ADD || last == NULL || last->op != INC_OP_RMS_NORM || last->n_in > 1) return false;
+    for (*norm = 0; *norm < 2 && node->inputs[*norm]->node != last->node;) ++*norm;
+    if (*norm == 2 || node->inputs[*norm]->n_uses != 1 || node->inputs[1 - *norm]->node->mark != 1) return false;
+    return inc_views_match(inc_view_of(node->inputs[*norm]), inc_view_of(node->inputs[1 - *norm]));
+}
+
+/* The rows of the other input become the norm's residual; its output is laid out like input `leading`. */
+static void add_to_norm(const struct inc_plan *plan, struct inc_node *node, uint32_t norm, uint32_t leading)
+{
+    struct inc_step *step = &plan->steps[plan->n_steps - 1];
+    const struct inc_view *residual = inc_view_of(node->inputs[1 - norm]);
+    struct inc_view *view = inc_view_of(&node->outputs[0]);
+    step->in[step->n_in++] = (struct inc_operand){residual->buffer, (uint32_t)residual->column};
+    *view = *inc_view_of(node->inputs[leading]);
+    view->buffer = step->out.buffer;
+    view->column = step->out.column;
+}
+
 enum incise_status inc_plan_rowwise(struct inc_planner *planner, struct inc_node *node)
 {
     enum shape_of_op kind = classify(node);
-    uint32_t which = leading_operand(node), buffer;
+    uint32_t which = leading_operand(node), norm, buffer;
     int64_t width;
     if (kind == NOT_ROWWISE) return inc_plan_refuse_op(planner, node, "is not row-wise");
+    if (adds_to_norm(planner->plan, node, &norm)) {
+        add_to_norm(planner->plan, node, norm, which);
+        return INCISE_OK;
+    }
     if (node->inputs[which]->node->mark != 1) return inc_plan_refuse_op(planner, node, "does not read token rows");
     const struct inc_view *x = inc_view_of(node->inputs[which]);
     if (kind == ALIAS) {

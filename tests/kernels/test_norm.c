@@ -125,25 +125,29 @@ static void layer_special(const struct inc_norm_kernel *kernel)
     }
 }
 
+/* options: 1 gamma, 2 residual; strides depend on them, too */
 static void rms_case(const struct inc_norm_kernel *kernel, size_t groups, size_t d, double size, unsigned options,
                      uint64_t *state)
 {
-    const size_t m = 3, ldx = groups * d + options % 5, ldy = groups * d + options % 3;
-    const size_t n_x = 2 * ldx + groups * d, n_y = 2 * ldy + groups * d;
-    float *x = make_floats(n_x), *y = make_floats(n_y), *gamma = make_floats(d);
+    const size_t m = 3 + options % 4, ldx = groups * d + options % 5, ldy = groups * d + options % 3;
+    const size_t n_x = (m - 1) * ldx + groups * d, n_y = (m - 1) * ldy + groups * d;
+    float *x = make_floats(n_x), *y = make_floats(n_y), *gamma = make_floats(d), *residual = make_floats(n_x);
     for (size_t r = 0; r < m; r++) fill(x + r * ldx, groups * d, size / 3, size, state);
+    for (size_t r = 0; r < m; r++) fill(residual + r * ldx, groups * d, 0, 3, state);
     fill(gamma, d, 1, 0.5, state);
-    const float eps = 1e-6f;
-    kernel->rms(m, groups, d, x, ldx, options & 1 ? gamma : NULL, eps, y, ldy);
+    const float eps = 1e-6f, *gain = options & 1 ? gamma : NULL, *add = options & 2 ? residual : NULL;
+    kernel->rms(m, groups, d, x, ldx, gain, eps, add, ldx, y, ldy);
     for (size_t r = 0; r < m; r++) {
         for (size_t g = 0; g < groups; g++)
-            check_row(&(struct row){d, x + r * ldx + g * d, options & 1 ? gamma : NULL, NULL, (double)eps}, false,
-                      y + r * ldy + g * d);
+            check_row(&(struct row){d, x + r * ldx + g * d, gain, add ? add + r * ldx + g * d : NULL, (double)eps},
+                      false, y + r * ldy + g * d);
         for (size_t i = groups * d; i < ldy && r + 1 < m; i++) assert_true(y[r * ldy + i] == 777.0f);
     }
-    kernel->rms(1, groups, d, x + ldx, ldx, options & 1 ? gamma : NULL, eps, x + ldx, ldx);
+    kernel->rms(1, groups, d, x + ldx, ldx, gain, eps, add ? add + ldx : NULL, ldx, x + ldx, ldx);
     assert_memory_equal(x + ldx, y + ldy, groups * d * sizeof *x);
-    free_floats(x, n_x), free_floats(y, n_y), free_floats(gamma, d);
+    kernel->rms(1, groups, d, x, ldx, gain, eps, add, ldx, residual, ldx);
+    assert_memory_equal(residual, y, groups * d * sizeof *x);
+    free_floats(x, n_x), free_floats(y, n_y), free_floats(gamma, d), free_floats(residual, n_x);
 }
 
 static void rms_sizes(const struct inc_norm_kernel *kernel)
@@ -153,20 +157,21 @@ static void rms_sizes(const struct inc_norm_kernel *kernel)
     for (size_t d = 1; d <= 140; d++) rms_case(kernel, 1 + d % 3, d, sizes[d % 4], (unsigned)d, &state);
     rms_case(kernel, 3, 256, 5, 1, &state);
     rms_case(kernel, 1, 768, 5, 1, &state);
+    rms_case(kernel, 1, 768, 5, 3, &state);
     rms_case(kernel, 1, 65536, 5, 1, &state);
 }
 
 static void rms_special(const struct inc_norm_kernel *kernel)
 {
     float x[37] = {0}, y[37];
-    kernel->rms(1, 1, 37, x, 37, NULL, 1e-6f, y, 37);
+    kernel->rms(1, 1, 37, x, 37, NULL, 1e-6f, NULL, 0, y, 37);
     for (int i = 0; i < 37; i++) assert_true(y[i] == 0.0f);
     for (int place = 0; place < 37; place += 6) {
         x[place] = NAN;
-        kernel->rms(1, 1, 37, x, 37, NULL, 1e-6f, y, 37);
+        kernel->rms(1, 1, 37, x, 37, NULL, 1e-6f, NULL, 0, y, 37);
         for (int i = 0; i < 37; i++) assert_true(isnan(y[i]));
         x[place] = INFINITY;
-        kernel->rms(1, 1, 37, x, 37, NULL, 1e-6f, y, 37);
+        kernel->rms(1, 1, 37, x, 37, NULL, 1e-6f, NULL, 0, y, 37);
         for (int i = 0; i < 37; i++) assert_true(i == place ? isnan(y[i]) : y[i] == 0.0f || isnan(y[i]));
         x[place] = 1;
     }

@@ -26,8 +26,11 @@ static void rms_norm_rows(const struct rows_run *run, size_t row, size_t rows)
 {
     const struct inc_step *step = run->step;
     const struct inc_norm_step *norm = &step->u.norm;
+    const bool residual = step->n_in > 1;
     run->cpu->norm->rms(rows, norm->groups, step->width / norm->groups, inc_cpu_row(run->batch, step->in[0], row),
                         inc_cpu_stride(run->batch, step->in[0]), norm->gamma, norm->eps,
+                        residual ? inc_cpu_row(run->batch, step->in[1], row) : NULL,
+                        residual ? inc_cpu_stride(run->batch, step->in[1]) : 0,
                         inc_cpu_row(run->batch, step->out, row), inc_cpu_stride(run->batch, step->out));
 }
 

@@ -14,10 +14,12 @@
 typedef void inc_layer_norm_fn(size_t m, size_t d, const float *x, size_t ldx, const float *gamma, const float *beta,
                                float eps, float *y, size_t ldy);
 
-/* y = x / sqrt(mean(x^2) + eps) * gamma for each of `groups` consecutive pieces of d floats in each of m rows (heads of
- * a query); gamma: [d], the same for all pieces, or NULL. Relative error below 2e-6 for d <= 65536. */
+/* y = x / sqrt(mean(x^2) + eps) * gamma [+ residual] for each of `groups` consecutive pieces of d floats in each of m
+ * rows (heads of a query); gamma: [d], the same for all pieces, or NULL; residual: m rows, ldr floats apart, or NULL.
+ * Relative error below 2e-6 for d <= 65536, before the residual is added by FMA (by a sum without gamma). y may be the
+ * residual (with ldy == ldr), too. */
 typedef void inc_rms_norm_fn(size_t m, size_t groups, size_t d, const float *x, size_t ldx, const float *gamma,
-                             float eps, float *y, size_t ldy);
+                             float eps, const float *residual, size_t ldr, float *y, size_t ldy);
 
 /* y = x / sqrt(max(sum of x^2, least) + added) for m rows of d floats. Relative error below 2e-6 for d <= 65536, where
  * no square underflows: |x| > 2^-63 or 0. */

@@ -140,8 +140,9 @@ void KERNEL(inc_layer_norm)(size_t m, size_t d, const float *x, size_t ldx, cons
     }
 }
 
-static void rms_norm_pieces(size_t n, size_t d, const float *x, size_t ldx, const float *gamma, float eps, float *y,
-                            size_t ldy)
+/* n <= ROWS pieces; residual may be NULL. */
+static void rms_norm_pieces(size_t n, size_t d, const float *x, size_t ldx, const float *gamma, float eps,
+                            const float *residual, size_t ldr, float *y, size_t ldy)
 {
     struct affine affine[ROWS];
     for (size_t r = 0; r < n; r++) {
@@ -149,21 +150,25 @@ static void rms_norm_pieces(size_t n, size_t d, const float *x, size_t ldx, cons
         affine[r] = (struct affine){
             .factor = vf_set1((float)(1.0 / sqrt(mean_square + (double)eps))),
             .gamma = gamma,
+            .beta = residual ? residual + r * ldr : NULL,
         };
     }
     for (size_t r = 0; r < n; r++) apply_row(0, &affine[r], d, x + r * ldx, y + r * ldy);
 }
 
 void KERNEL(inc_rms_norm)(size_t m, size_t groups, size_t d, const float *x, size_t ldx, const float *gamma, float eps,
-                          float *y, size_t ldy)
+                          const float *residual, size_t ldr, float *y, size_t ldy)
 {
-    const bool whole_rows = groups == 1;
-    for (size_t r = 0; whole_rows && r < m; r += ROWS)
-        rms_norm_pieces(inc_min_size(m - r, ROWS), d, x + r * ldx, ldx, gamma, eps, y + r * ldy, ldy);
-    for (size_t r = 0; !whole_rows && r < m; r++) {
+    if (groups == 1) {
+        for (size_t r = 0; r < m; r += ROWS)
+            rms_norm_pieces(inc_min_size(m - r, ROWS), d, x + r * ldx, ldx, gamma, eps,
+                            residual ? residual + r * ldr : NULL, ldr, y + r * ldy, ldy);
+        return;
+    }
+    for (size_t r = 0; r < m; r++) {
         for (size_t g = 0; g < groups; g += ROWS)
             rms_norm_pieces(inc_min_size(groups - g, ROWS), d, x + r * ldx + g * d, d, gamma, eps,
-                            y + r * ldy + g * d, d);
+                            residual ? residual + r * ldr + g * d : NULL, d, y + r * ldy + g * d, d);
     }
 }
 
