@@ -48,6 +48,9 @@ static inline size_t strip_steps(const struct inc_gemm_f32_strip *strip)
 
 #include "kernels/gemm/gemm_strips.h"
 
+/* sum += x * w. Of the forms of this instruction GCC 12 takes others, too, which overwrite x or w, and then moves sums. */
+#define ADD_PRODUCT(sum, x, w) __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w))
+
 /* sum += the inputs at byte `offset` of the rows times w: one k-step. */
 static inline __attribute__((always_inline)) void add_step(const size_t height, tile_sums sum, const float *w,
                                                            struct inc_tile_rows *rows, const size_t offset)
@@ -62,8 +65,8 @@ static inline __attribute__((always_inline)) void add_step(const size_t height, 
             sum[i][1] = fma_at(x, w1, sum[i][1]);
         } else {
             const vf in_register = vf_set1(*x);
-            sum[i][0] = vf_fma(in_register, w0, sum[i][0]);
-            sum[i][1] = vf_fma(in_register, w1, sum[i][1]);
+            ADD_PRODUCT(sum[i][0], in_register, w0);
+            ADD_PRODUCT(sum[i][1], in_register, w1);
         }
         /* Keeps clang from loading all rows' inputs first, which leaves no registers for the sums. */
         __asm__ volatile("" : "+v"(sum[i][0]), "+v"(sum[i][1]) : : "memory");
