@@ -153,7 +153,7 @@ static enum incise_status load_merges(struct inc_bpe *bpe, const struct inc_mode
     size_t n = (size_t)1 << bpe->bits;
     bpe->pairs = inc_alloc_array(bpe->ctx, n, sizeof *bpe->pairs);
     if (bpe->pairs == NULL) return inc_fail_memory(bpe->ctx, n * sizeof *bpe->pairs, "merges");
-    for (size_t i = 0; i < n; i++) bpe->pairs[i].rank = NONE;
+    for (size_t i = 0; i < n; i++) bpe->pairs[i] = (struct bpe_pair){.rank = NONE};
     inc_json_pull_init(&pull, bpe->ctx, label, &source->merges);
     enum incise_status status = read_merges(bpe, &pull);
     inc_json_pull_fini(&pull);

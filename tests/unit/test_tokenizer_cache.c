@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Cache files of tokenizers in memory: what comes back encodes the same; a table that was changed is refused, or at
  * least gives ids that exist. Each changed file gets its right hash. */
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +72,23 @@ static void test_same(void **state)
     assert_int_equal(test_live_allocations(), 0);
 }
 
+/* What memory held before does not get into a file. */
+static void test_same_bytes(void **state)
+{
+    struct inc_buffer caches[2];
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct inc_tokenizer *tokenizer;
+        mallopt(M_PERTURB, i + 1);
+        make(&caches[i], &tokenizer);
+        inc_tokenizer_destroy(tokenizer);
+    }
+    mallopt(M_PERTURB, 0);
+    assert_int_equal(caches[0].length, caches[1].length);
+    assert_memory_equal(caches[0].data, caches[1].data, caches[0].length);
+    for (int i = 0; i < 2; i++) inc_buffer_fini(&caches[i]);
+}
+
 static void test_any_byte(void **state)
 {
     static const unsigned char masks[] = {0x01, 0x80, 0xff};
@@ -135,6 +153,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same),
+        cmocka_unit_test(test_same_bytes),
         cmocka_unit_test(test_any_byte),
         cmocka_unit_test(test_added_tokens),
     };
