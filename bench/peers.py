@@ -8,7 +8,6 @@ those of the float model. Its 95 % interval is a bootstrap over rounds.
 """
 import argparse
 import json
-import os
 import random
 import re
 import signal
@@ -30,9 +29,7 @@ MIN_COSINE = 0.99
 NATURAL = "natural lengths"  # a shape: real texts, sorted by length
 NATURAL_TEXTS, NATURAL_LENGTH, NATURAL_BATCH = 1000, 256, 32
 QUALITY_TEXTS = 64
-ISAS = {"all": -1, "avx2": 1}
-# The variables alone are not enough: OpenVINO's MLAS and ONNX Runtime ask the CPU, DeepSparse reads /proc/cpuinfo.
-CAPS = {"ONEDNN_MAX_CPU_ISA": "AVX2", "NM_ARCH": "avx2", "LD_PRELOAD": str(ROOT / "build/release/libavx2_only.so")}
+ISAS = ["all", "avx2"]
 ABOVE_AVX2 = r" (avx512\w*|avx_vnni\w*|amx_\w+)\b"  # flags there
 VNNI_ONLY = "int8-attention"  # of incise's --compute
 BF16 = "bf16"                 # of OpenVINO's precisions: not on AVX2
@@ -168,25 +165,26 @@ class Maker:
 # ---- contestants ------------------------------------------------------------------------------------------------------
 
 def as_if_avx2():
-    """A prefix of commands: they find a /proc/cpuinfo that tells of nothing above AVX2."""
+    """A prefix of commands: neither CPUID nor /proc/cpuinfo tells them of anything above AVX2. Who chooses kernels asks
+    one of the two; variables like ONEDNN_MAX_CPU_ISA and NM_ARCH do not hold all of a rival."""
     path = ROOT / "build" / "peers" / "cpuinfo"
     path.write_text(re.sub(ABOVE_AVX2, "", Path("/proc/cpuinfo").read_text()))
-    return ["unshare", "--map-root-user", "--mount", "sh", "-c", 'mount --bind "$0" /proc/cpuinfo && exec "$@"', path]
+    return ["unshare", "--map-root-user", "--mount", "sh", "-c", 'mount --bind "$0" /proc/cpuinfo && exec "$@"', path,
+            "env", f"LD_PRELOAD={ROOT}/build/release/libavx2_only.so"]
 
 
 class Worker:
     def __init__(self, contestant, maker, args, isa):
         options = dict(contestant.options)
         if contestant.engine == "incise":
-            options.update(library=str(ROOT / "build/release/libincise.so"), isa=ISAS[isa])
-        capped, run = ({}, []) if isa == "all" else (CAPS, as_if_avx2())
+            options.update(library=str(ROOT / "build/release/libincise.so"))
+        run = as_if_avx2() if isa == "avx2" else []
         python = maker.pythons["deepsparse" if contestant.engine == "deepsparse" else "peers"]
         request = {"engine": contestant.engine, "model": maker.path(contestant.model), "threads": args.threads,
                    "options": options}
         self.name = contestant.name
         self.process = subprocess.Popen([*run, python, HERE / "peer_worker.py", json.dumps(request)], text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=args.stderr,
-                                        env={**os.environ, **capped})
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=args.stderr)
         self.answer()
         self.pause()
 
@@ -277,8 +275,7 @@ def play(workers, label, rounds):
 
 
 def capped(rivals):
-    """Those that run under oneDNN's cap of AVX2: no bf16, and compressed weights without dynamic quantization, whose
-    products oneDNN then lacks."""
+    """Those that oneDNN has products for on AVX2: no bf16, and compressed weights without dynamic quantization."""
     return [openvino("ov-int8-weights", DYNAMIC_QUANTIZATION_GROUP_SIZE="0") if rival.model == "ov-int8-weights" else rival
             for rival in rivals if BF16 not in rival.options.get("properties", {}).values()]
 
@@ -345,7 +342,7 @@ def main():
     parser.add_argument("--sources", required=True, type=json.loads, help=argparse.SUPPRESS)
     parser.add_argument("models", nargs="+", choices=["minilm", "embeddinggemma"], help="needs --accept-gemma-terms once")
     parser.add_argument("--work", default="", help="only works whose name contains this")
-    parser.add_argument("--isa", action="append", choices=list(ISAS),
+    parser.add_argument("--isa", action="append", choices=ISAS,
                         help="avx2: nobody sees that the CPU has more (default: all)")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
