@@ -157,7 +157,7 @@ static void test_sparse(void **unused)
     for (size_t b = 0; b < 5; b++) {
         for (int tenths = 3; tenths <= 10; tenths += 3 + (tenths == 9)) {
             struct test_matrix matrix = make_matrix(96, 140, &state);
-            fill_random(&matrix, 90, &state);
+            fill_random(&matrix, b % 2 ? 90 : 40, &state);
             test_matrix_prune(&matrix, blocks[b][0], blocks[b][1], tenths / 10.0, &state);
             check_all(&matrix, &(struct test_shape){.m = 14, .fill = -1, .a_zero = 128, .bias = true}, &state);
             test_matrix_free(&matrix);
@@ -179,19 +179,73 @@ static void test_density(void **unused)
         matrix.w[16] = 64;
         pack_ok(kernel, NULL, &matrix, &weights);
         assert_true(weights.density == 4.0 * 32 / 64 / 16);
-        assert_int_equal(weights.strips[weights.n_strips - 1].n_quads, 0);
-        assert_int_equal(weights.strips[0].n_quads, 4);
-        assert_int_equal(weights.strips[0].n_fours, 1);
+        assert_int_equal(weights.strips[weights.n_strips - 1].order.whole, 0);
+        assert_int_equal(weights.strips[0].order.whole, 4);
+        assert_int_equal(weights.strips[0].order.fours, 1);
         assert_int_equal(weights.strips[0].k[0], 4);
         inc_gemm_i8_release(test_ctx(), &weights);
         matrix.w[16] = 65;
         pack_ok(kernel, NULL, &matrix, &weights);
-        assert_int_equal(weights.strips[0].n_quads, kernel->pair_limit == 128 ? 5 : 4);
-        assert_int_equal(weights.strips[0].n_fours, 1);
+        assert_int_equal(weights.strips[0].order.whole, 4);
+        assert_int_equal(weights.strips[0].order.half[0], kernel->halves);
+        assert_int_equal(weights.strips[0].order.fours, 1);
         assert_int_equal(weights.strips[0].k[3], 7);
-        assert_int_equal(weights.strips[0].k[weights.strips[0].n_quads - 1], kernel->pair_limit == 128 ? 4 : 7);
+        assert_int_equal(weights.strips[0].k[inc_quads_count(&weights.strips[0].order) - 1], kernel->halves ? 4 : 7);
         inc_gemm_i8_release(test_ctx(), &weights);
     }
+    test_matrix_free(&matrix);
+}
+
+/* Twos whose pairs together reach the limit are light, beyond it they are not; and the largest activations show it. */
+static void test_light(void **unused)
+{
+    (void)unused;
+    uint64_t state = test_seed();
+    struct test_matrix matrix = make_matrix(32, 32, &state);
+    for (int sign = -1; sign <= 1; sign += 2) {
+        for (int beyond = 0; beyond <= 1; beyond++) {
+            for (size_t j = 0; j < matrix.n * matrix.k; j++)
+                matrix.w[j] = (int16_t)(j % 8 < 6 ? sign * 32 : -sign * 64); /* pairs of 64 and -64 or 0 */
+            matrix.w[31 * 32 + 21] = (int16_t)(sign * (32 + beyond)); /* the last output, quads 5 and 4 */
+            size_t i = 0;
+            for (const struct inc_gemm_i8_kernel *kernel; (kernel = next_kernel(&i)) != NULL;) {
+                struct inc_gemm_i8_weights weights;
+                pack_ok(kernel, NULL, &matrix, &weights);
+                const struct inc_quads_order *last = &weights.strips[weights.n_strips - 1].order;
+                assert_int_equal(last->light, kernel->pair_limit == INC_QUADS_NO_LIMIT ? 0 : 2 - beyond);
+                assert_int_equal(last->fours, 2);
+                assert_int_equal(inc_quads_count(last), 8);
+                inc_gemm_i8_release(test_ctx(), &weights);
+            }
+            for (int fill = 0; fill <= 255; fill += 255)
+                check_all(&matrix, &(struct test_shape){.m = 8, .fill = fill, .a_zero = 255 - fill}, &state);
+            check_all(&matrix, &(struct test_shape){.m = 8, .fill = -1, .a_zero = 128}, &state);
+        }
+    }
+    test_matrix_free(&matrix);
+}
+
+/* Masks of eight outputs leave halves of AVX2's strips, first ones and last ones, and whole quads. */
+static void test_halves(void **unused)
+{
+    (void)unused;
+    uint64_t state = test_seed();
+    struct test_matrix matrix = make_matrix(40, 24, &state);
+    for (size_t r = 0; r < matrix.n; r++)
+        for (size_t k = 0; k < matrix.k; k++)
+            if (k / 4 % 3 == 2 || k / 4 % 3 == r / 8 % 2) matrix.w[r * matrix.k + k] = (int16_t)(1 + k + r);
+    size_t i = 0;
+    for (const struct inc_gemm_i8_kernel *kernel; (kernel = next_kernel(&i)) != NULL;) {
+        struct inc_gemm_i8_weights weights;
+        pack_ok(kernel, NULL, &matrix, &weights);
+        const struct inc_quads_order *first = &weights.strips[0].order;
+        assert_int_equal(first->whole, kernel->halves ? 2 : 6);
+        assert_int_equal(first->half[0], kernel->halves ? 2 : 0);
+        assert_int_equal(first->half[1], kernel->halves ? 2 : 0);
+        inc_gemm_i8_release(test_ctx(), &weights);
+    }
+    for (size_t m = 1; m <= 13; m++)
+        check_all(&matrix, &(struct test_shape){.m = m, .fill = -1, .a_zero = 77, .bias = true}, &state);
     test_matrix_free(&matrix);
 }
 
@@ -274,8 +328,8 @@ static void test_use(void **unused)
         pack_ok(kernel, pool, &matrix, &many);
         assert_int_equal(one.bytes, many.bytes);
         for (size_t s = 0; s < one.n_strips; s++) {
-            assert_int_equal(one.strips[s].n_quads, many.strips[s].n_quads);
-            assert_memory_equal(one.strips[s].w, many.strips[s].w, one.strips[s].n_quads * kernel->nr * 4);
+            assert_memory_equal(&one.strips[s].order, &many.strips[s].order, sizeof one.strips[s].order);
+            assert_memory_equal(one.strips[s].w, many.strips[s].w, inc_quads_bytes(kernel->nr, &one.strips[s].order));
         }
         uint8_t a[2 * 64];
         float whole[2 * 100], part[2 * 100];
@@ -299,8 +353,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes),    cmocka_unit_test(test_rows),         cmocka_unit_test(test_extremes),
-        cmocka_unit_test(test_sparse),   cmocka_unit_test(test_density),      cmocka_unit_test(test_longest_rows),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_memory),       cmocka_unit_test(test_use),
+        cmocka_unit_test(test_sparse),   cmocka_unit_test(test_density),      cmocka_unit_test(test_light),
+        cmocka_unit_test(test_halves),   cmocka_unit_test(test_longest_rows), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_memory),   cmocka_unit_test(test_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -101,8 +101,7 @@ void inc_attention_i8_pack_values(const struct item *item)
 /* All quads of w, in their order. */
 static struct inc_gemm_i8_strip dense_strip(const int8_t *w, const int32_t *sums, const uint16_t *numbers, size_t quads)
 {
-    return (struct inc_gemm_i8_strip){
-        .w = w, .sums = sums, .k = numbers, .n_quads = (uint32_t)quads, .n_fours = (uint32_t)(quads / 4)};
+    return (struct inc_gemm_i8_strip){w, sums, numbers, {.fours = quads / 4, .whole = quads}};
 }
 
 void inc_attention_i8_multiply_keys(const struct item *item, const struct chunk *chunk)

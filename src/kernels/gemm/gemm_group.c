@@ -89,7 +89,9 @@ static size_t store_group(const struct pack *pack, const int16_t *rows, size_t g
     const size_t n = inc_quads_store(&pack->quads, rows, pack->stride, begin, end, found, numbers);
     const size_t whole = inc_round_up(n, kernel->step);
     if (n == 0) return 0;
-    *n_fours = (uint16_t)inc_quads_order(&pack->quads, n, found, numbers, block, k);
+    struct inc_quads_order order = {.whole = n};
+    inc_quads_sort(&pack->quads, n, found, numbers, block, k, &order);
+    *n_fours = (uint16_t)order.fours;
     memset(block + n * quad, 0, (whole - n) * quad);
     for (size_t i = n; i < whole; i++) k[i] = k[n - 1];
     if (kernel->bits == 8) memcpy(w, block, whole * quad);
@@ -298,7 +300,8 @@ static bool check_groups(const struct inc_gemm_group_kernel *kernel, size_t k, c
     for (size_t g = 0; g < n_groups; g++) {
         const size_t end = saved->ends[g];
         if (end <= at || end > saved->n_numbers || (end - at) % kernel->step != 0) return false;
-        if (!inc_quads_check(saved->numbers + at, end - at, saved->fours[g], k)) return false;
+        const struct inc_quads_order order = {.fours = saved->fours[g], .whole = end - at};
+        if (!inc_quads_check(saved->numbers + at, &order, k)) return false;
         at = end;
     }
     return value_bytes(kernel, at) <= UINT32_MAX;

@@ -13,15 +13,17 @@ struct strip_job {
     /* of a strip */
     const struct inc_gemm_group_strip *strip;
     struct inc_share share;
-    __m256 shift;
-    __m256i mask;
+    __m256 shift[2];
+    __m256i mask[2];
 };
 
 static void begin_strip(struct strip_job *job, const struct inc_gemm_group_strip *strip, size_t first, size_t n)
 {
     job->strip = strip;
-    job->mask = outputs_in(first, n);
-    job->shift = job->bias ? _mm256_maskload_ps(job->bias + first, job->mask) : _mm256_setzero_ps();
+    for (size_t j = 0; j < 2; j++) {
+        job->mask[j] = outputs_in(first + 8 * j, n);
+        job->shift[j] = job->bias ? _mm256_maskload_ps(job->bias + first + 8 * j, job->mask[j]) : _mm256_setzero_ps();
+    }
 }
 
 #include "kernels/gemm/gemm_strips.h"
@@ -29,19 +31,26 @@ static void begin_strip(struct strip_job *job, const struct inc_gemm_group_strip
 static inline __attribute__((always_inline)) void add_group(const size_t height, const unsigned bits,
                                                             const struct strip_job *job, size_t g,
                                                             const struct inc_tile_rows *rows, struct inc_share *share,
-                                                            __m256 total[MR])
+                                                            __m256 total[MR][2])
 {
     const struct inc_gemm_group_strip *strip = job->strip;
-    const __m256i zero = _mm256_mullo_epi32(_mm256_set1_epi32(-job->a_zero), load(strip->sums + g * NR));
     const struct group group = group_of(strip, g, bits);
     tile_sums sum;
     INC_UNROLL
-    for (size_t i = 0; i < height; i++) sum[i] = zero;
-    add_quads(height, bits, sum, group.w, group.k, group.n_fours, group.n, rows, share);
-    const __m256 scale = _mm256_loadu_ps(strip->scale + g * NR);
+    for (size_t j = 0; j < 2; j++) {
+        const __m256i of_weights = load(strip->sums + g * NR + 8 * j);
+        const __m256i zero = _mm256_mullo_epi32(_mm256_set1_epi32(-job->a_zero), of_weights);
+        INC_UNROLL
+        for (size_t i = 0; i < height; i++) sum[i][j] = zero;
+    }
+    add_quads(height, bits, sum, group.w, group.k, &group.order, rows, share);
     INC_UNROLL
-    for (size_t i = 0; i < height; i++)
-        total[i] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[i]), scale, total[i]);
+    for (size_t j = 0; j < 2; j++) {
+        const __m256 scale = _mm256_loadu_ps(strip->scale + g * NR + 8 * j);
+        INC_UNROLL
+        for (size_t i = 0; i < height; i++)
+            total[i][j] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[i][j]), scale, total[i][j]);
+    }
 }
 
 static inline __attribute__((always_inline)) void run_tile(const size_t height, const unsigned bits,
@@ -50,24 +59,28 @@ static inline __attribute__((always_inline)) void run_tile(const size_t height, 
     const struct inc_tile_rows rows = inc_tile_rows(job->a + row * job->lda, job->lda);
     struct inc_share share = job->share;
     float *c = job->c + row * job->ldc + first;
-    __m256 total[MR];
+    __m256 total[MR][2];
     INC_UNROLL
     for (size_t i = 0; i < height; i++) {
-        total[i] = _mm256_setzero_ps();
+        total[i][0] = total[i][1] = _mm256_setzero_ps();
         __builtin_prefetch(c + i * job->ldc, 1);
     }
     for (size_t g = 0; g < job->strip->n_groups; g++) {
         add_group(height, bits, job, g, &rows, &share, total);
         /* Keeps `total` in memory: as registers they would be spilled inside the loop over quads. */
-        if (height > 2) __asm__ volatile("" : : "r"(total) : "memory");
+        if (height > 1) __asm__ volatile("" : : "r"(total) : "memory");
     }
     INC_UNROLL
-    for (size_t i = 0; i < height; i++)
-        _mm256_maskstore_ps(c + i * job->ldc, job->mask,
-                            _mm256_fmadd_ps(total[i], _mm256_set1_ps(job->a_scale[row + i]), job->shift));
+    for (size_t i = 0; i < height; i++) {
+        const __m256 row_scale = _mm256_set1_ps(job->a_scale[row + i]);
+        INC_UNROLL
+        for (size_t j = 0; j < 2; j++)
+            _mm256_maskstore_ps(c + i * job->ldc + 8 * j, job->mask[j],
+                                _mm256_fmadd_ps(total[i][j], row_scale, job->shift[j]));
+    }
 }
 
-INC_TILES(10, 8)
+INC_TILES(6, 8)
 
 void inc_gemm_group_run_i8_avx2(size_t m, size_t n, const struct inc_gemm_group_strip *strips, const uint8_t *a,
                                 size_t lda, int32_t a_zero, const float *a_scale, const float *bias, float *c,

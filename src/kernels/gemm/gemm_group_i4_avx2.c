@@ -101,7 +101,7 @@ static inline __attribute__((always_inline)) void add_next(const size_t height, 
     }
     at->w += n * NR * 2;
     at->k += n;
-    at->n -= n;
+    at->order.whole -= n;
 }
 
 /* The group's sums, in 32 bits, += sum. */
@@ -135,13 +135,13 @@ static inline __attribute__((always_inline)) void add_group_quads(const size_t h
                                                                   const struct inc_tile_rows *rows,
                                                                   struct inc_share *share, struct sums *sums)
 {
-    for (; at.n_fours >= 2; at.n_fours -= 2) add_eight(height, true, &at, rows, share, sums);
-    while (at.n >= 8) add_eight(height, false, &at, rows, share, sums);
-    if (at.n == 0) return;
+    for (; at.order.fours >= 2; at.order.fours -= 2) add_eight(height, true, &at, rows, share, sums);
+    while (at.order.whole >= 8) add_eight(height, false, &at, rows, share, sums);
+    if (at.order.whole == 0) return;
     tile_sums sum;
     inc_fetch_share(share);
     add_next(height, 2, false, true, sum, &at, rows);
-    while (at.n != 0) add_next(height, 2, false, false, sum, &at, rows);
+    while (at.order.whole != 0) add_next(height, 2, false, false, sum, &at, rows);
     widen(height, sum, sums);
 }
 

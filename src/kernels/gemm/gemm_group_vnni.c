@@ -45,7 +45,7 @@ static inline __attribute__((always_inline)) void add_group(const size_t height,
         INC_UNROLL
         for (size_t i = 0; i < height; i++) sum[i][j] = zero;
     }
-    add_quads(height, bits, sum, group.w, group.k, group.n_fours, group.n, rows, share);
+    add_quads(height, bits, sum, group.w, group.k, &group.order, rows, share);
     INC_UNROLL
     for (size_t j = 0; j < 2; j++) {
         const __m512 scale = _mm512_mul_ps(job->unit, _mm512_loadu_ps(strip->scale + g * NR + 16 * j));

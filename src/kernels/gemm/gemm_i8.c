@@ -8,7 +8,8 @@
 #include "kernels/select.h"
 
 static const struct inc_gemm_i8_kernel kernels[] = {
-#define INC_GEMM_I8(name, isa, mr, nr, pair_limit) {#name, isa, mr, nr, pair_limit, inc_gemm_i8_run_##name},
+#define INC_GEMM_I8(name, isa, mr, nr, pair_limit, halves) \
+    {#name, isa, mr, nr, pair_limit, halves, inc_gemm_i8_run_##name},
 #include "kernels/gemm/gemm_i8.def"
 #undef INC_GEMM_I8
 };
@@ -37,9 +38,9 @@ static int32_t sum_row(const int16_t *row, size_t k)
 }
 
 /* Bytes of a strip: the weights, the sums, the numbers of the quads. Below 2^25, as k <= INC_QUADS_MAX_K. */
-static size_t strip_bytes(size_t nr, size_t n_quads)
+static size_t strip_bytes(size_t nr, const struct inc_quads_order *order)
 {
-    return n_quads * nr * 4 + nr * sizeof(int32_t) + n_quads * sizeof(uint16_t);
+    return inc_quads_bytes(nr, order) + nr * sizeof(int32_t) + inc_quads_count(order) * sizeof(uint16_t);
 }
 
 /* A strip that could not be allocated, or has a fault, is left with w == NULL. */
@@ -60,14 +61,14 @@ static void pack_strip(void *arg, size_t s, unsigned worker)
     int8_t *quads = pack->found + worker * 4 * nr * pack->stride;
     uint16_t *numbers = pack->numbers + worker * pack->stride;
     const size_t n_quads = inc_quads_store(&pack->quads, rows, pack->stride, 0, pack->stride, quads, numbers);
-    int8_t *w = inc_alloc(pack->ctx, strip_bytes(nr, n_quads));
+    struct inc_quads_order order = inc_quads_sides(&pack->quads, n_quads, quads);
+    int8_t *w = inc_alloc(pack->ctx, strip_bytes(nr, &order));
     if (!w) return;
-    int32_t *sums = (int32_t *)(void *)(w + n_quads * nr * 4);
+    int32_t *sums = (int32_t *)(void *)(w + inc_quads_bytes(nr, &order));
     uint16_t *index = (uint16_t *)(void *)(sums + nr);
     for (size_t j = 0; j < nr; j++) sums[j] = sum_row(rows + j * pack->stride, k);
-    const size_t n_fours = inc_quads_order(&pack->quads, n_quads, quads, numbers, w, index);
-    pack->weights->strips[s] = (struct inc_gemm_i8_strip){
-        .w = w, .sums = sums, .k = index, .n_quads = (uint32_t)n_quads, .n_fours = (uint32_t)n_fours};
+    inc_quads_sort(&pack->quads, n_quads, quads, numbers, w, index, &order);
+    pack->weights->strips[s] = (struct inc_gemm_i8_strip){w, sums, index, order};
 }
 
 static enum incise_status check_strips(const struct pack *pack)
@@ -82,7 +83,7 @@ static enum incise_status check_strips(const struct pack *pack)
     }
     for (size_t s = 0; s < pack->weights->n_strips; s++) {
         if (pack->weights->strips[s].w) continue;
-        return inc_fail_memory(pack->ctx, strip_bytes(pack->weights->nr, k / 4), "packed weights");
+        return inc_fail_memory(pack->ctx, 4 * pack->weights->nr * k, "packed weights");
     }
     return INCISE_OK;
 }
@@ -91,8 +92,9 @@ static void sum_up(struct inc_gemm_i8_weights *weights, size_t all_quads)
 {
     double quads = 0;
     for (size_t s = 0; s < weights->n_strips; s++) {
-        weights->bytes += strip_bytes(weights->nr, weights->strips[s].n_quads);
-        quads += weights->strips[s].n_quads;
+        const struct inc_quads_order *order = &weights->strips[s].order;
+        weights->bytes += strip_bytes(weights->nr, order);
+        quads += (double)inc_quads_bytes(weights->nr, order) / (4 * weights->nr);
     }
     weights->density = all_quads && weights->n_strips ? quads / ((double)all_quads * (double)weights->n_strips) : 1.0;
 }
@@ -109,7 +111,8 @@ enum incise_status inc_gemm_i8_pack(const struct inc_ctx *ctx, struct inc_pool *
                         INC_QUADS_MAX_K);
     }
     struct pack pack = {.ctx = ctx, .kernel = kernel, .weights = out, .row = row, .arg = arg,
-                        .stride = inc_round_up(k, 4), .quads = {kernel->nr, -128, 127, kernel->pair_limit}};
+                        .stride = inc_round_up(k, 4),
+                        .quads = {kernel->nr, -128, 127, kernel->pair_limit, kernel->halves}};
     enum incise_status status;
     float *scale = inc_alloc_array(ctx, n, sizeof *scale);
     out->w_scale = scale;
@@ -143,7 +146,9 @@ void inc_gemm_i8_release(const struct inc_ctx *ctx, struct inc_gemm_i8_weights *
     *weights = (struct inc_gemm_i8_weights){0};
 }
 
-/* Tables: quads and fours of each strip; numbers of the quads; sums; scales. */
+enum { COUNTS = 5 }; /* of struct inc_quads_order */
+
+/* Tables: the order of each strip; numbers of the quads; sums; scales. */
 void inc_gemm_i8_save(const struct inc_gemm_i8_weights *weights, struct inc_packed_out *out)
 {
     struct inc_buffer counts, numbers, sums;
@@ -152,11 +157,13 @@ void inc_gemm_i8_save(const struct inc_gemm_i8_weights *weights, struct inc_pack
     inc_buffer_init(&sums, out->tables.ctx);
     for (size_t s = 0; s < weights->n_strips; s++) {
         const struct inc_gemm_i8_strip *strip = &weights->strips[s];
-        const uint32_t count[2] = {strip->n_quads, strip->n_fours};
+        const struct inc_quads_order *order = &strip->order;
+        const uint32_t count[COUNTS] = {(uint32_t)order->light, (uint32_t)order->fours, (uint32_t)order->whole,
+                                        (uint32_t)order->half[0], (uint32_t)order->half[1]};
         inc_buffer_append(&counts, count, sizeof count);
-        inc_buffer_append(&numbers, strip->k, strip->n_quads * sizeof *strip->k);
+        inc_buffer_append(&numbers, strip->k, inc_quads_count(order) * sizeof *strip->k);
         inc_buffer_append(&sums, strip->sums, weights->nr * sizeof *strip->sums);
-        inc_packed_put(out, strip->w, (size_t)strip->n_quads * weights->nr * 4);
+        inc_packed_put(out, strip->w, inc_quads_bytes(weights->nr, order));
     }
     inc_packed_put_table(out, &counts);
     inc_packed_put_table(out, &numbers);
@@ -175,11 +182,13 @@ struct saved {
 static bool restore_strip(const struct inc_gemm_i8_weights *weights, struct saved *saved, struct inc_packed *packed,
                           struct inc_gemm_i8_strip *strip)
 {
-    const uint32_t n_quads = saved->counts[0], n_fours = saved->counts[1];
-    if (n_quads > saved->n_numbers || !inc_quads_check(saved->numbers, n_quads, n_fours, weights->k)) return false;
-    const int8_t *w = inc_packed_take(packed, (size_t)n_quads * weights->nr * 4);
-    *strip = (struct inc_gemm_i8_strip){w, saved->sums, saved->numbers, n_quads, n_fours};
-    saved->counts += 2;
+    const uint32_t *c = saved->counts;
+    const struct inc_quads_order order = {c[0], c[1], c[2], {c[3], c[4]}};
+    const size_t n_quads = inc_quads_count(&order);
+    if (n_quads > saved->n_numbers || !inc_quads_check(saved->numbers, &order, weights->k)) return false;
+    const int8_t *w = inc_packed_take(packed, inc_quads_bytes(weights->nr, &order));
+    *strip = (struct inc_gemm_i8_strip){w, saved->sums, saved->numbers, order};
+    saved->counts += COUNTS;
     saved->numbers += n_quads;
     saved->n_numbers -= n_quads;
     saved->sums += weights->nr;
@@ -192,7 +201,7 @@ enum incise_status inc_gemm_i8_restore(const struct inc_ctx *ctx, const struct i
     const size_t nr = kernel->nr, n_strips = n / nr + (n % nr != 0);
     struct saved saved;
     *weights = (struct inc_gemm_i8_weights){.n = n, .k = k, .nr = kernel->nr, .n_strips = n_strips, .restored = true};
-    saved.counts = inc_packed_table(packed, n_strips, 2 * sizeof *saved.counts);
+    saved.counts = inc_packed_table(packed, n_strips, COUNTS * sizeof *saved.counts);
     saved.numbers = inc_packed_array(packed, &saved.n_numbers, sizeof *saved.numbers);
     saved.sums = inc_packed_table(packed, n_strips, nr * sizeof *saved.sums);
     weights->w_scale = inc_packed_table(packed, n, sizeof *weights->w_scale);

@@ -17,11 +17,10 @@
 struct inc_pool;
 
 struct inc_gemm_i8_strip {
-    const int8_t *w;     /* [n_quads][nr][4], 64-byte aligned; outputs beyond n are 0 */
+    const int8_t *w;     /* quads, whole ones [nr][4], 64-byte aligned; outputs beyond n are 0 */
     const int32_t *sums; /* [nr] sum of an output's weights */
-    const uint16_t *k;   /* [n_quads] number of each quad, k / 4 */
-    uint32_t n_quads;    /* 0 when all weights are 0 */
-    uint32_t n_fours;    /* the first 4 * n_fours quads are fours with consecutive numbers */
+    const uint16_t *k;   /* number of each quad, k / 4 */
+    struct inc_quads_order order; /* all 0 when all weights are 0 */
 };
 
 /* Outputs 0..n-1 of consecutive strips (one strip where n <= nr) for m rows: c[i * ldc + j] for i < m, j < n. One more
@@ -37,11 +36,12 @@ struct inc_gemm_i8_kernel {
     const char *name;
     enum incise_isa isa;
     unsigned mr, nr;
-    int pair_limit; /* see gemm_i8.def */
+    int pair_limit; /* this and halves: see gemm_i8.def */
+    bool halves;
     inc_gemm_i8_run_fn *run;
 };
 
-#define INC_GEMM_I8(name, isa, mr, nr, pair_limit) inc_gemm_i8_run_fn inc_gemm_i8_run_##name;
+#define INC_GEMM_I8(name, isa, mr, nr, pair_limit, halves) inc_gemm_i8_run_fn inc_gemm_i8_run_##name;
 #include "kernels/gemm/gemm_i8.def"
 #undef INC_GEMM_I8
 

@@ -11,18 +11,21 @@ struct strip_job {
     /* of a strip */
     const struct inc_gemm_i8_strip *strip;
     struct inc_share share;
-    __m256i start; /* -a_zero * sums */
-    __m256 scale, shift;
-    __m256i mask;
+    __m256i start[2]; /* -a_zero * sums */
+    __m256 scale[2], shift[2];
+    __m256i mask[2];
 };
 
 static void begin_strip(struct strip_job *job, const struct inc_gemm_i8_strip *strip, size_t first, size_t n)
 {
     job->strip = strip;
-    job->mask = outputs_in(first, n);
-    job->start = _mm256_mullo_epi32(_mm256_set1_epi32(-job->a_zero), load(strip->sums));
-    job->scale = _mm256_maskload_ps(job->w_scale + first, job->mask);
-    job->shift = job->bias ? _mm256_maskload_ps(job->bias + first, job->mask) : _mm256_setzero_ps();
+    for (size_t j = 0; j < 2; j++) {
+        const size_t output = first + 8 * j;
+        job->mask[j] = outputs_in(output, n);
+        job->start[j] = _mm256_mullo_epi32(_mm256_set1_epi32(-job->a_zero), load(strip->sums + 8 * j));
+        job->scale[j] = _mm256_maskload_ps(job->w_scale + output, job->mask[j]);
+        job->shift[j] = job->bias ? _mm256_maskload_ps(job->bias + output, job->mask[j]) : _mm256_setzero_ps();
+    }
 }
 
 #include "kernels/gemm/gemm_i8_strips.h"
@@ -34,19 +37,24 @@ static inline __attribute__((always_inline)) void run_tile(const size_t height, 
     tile_sums sum;
     INC_UNROLL
     for (size_t i = 0; i < height; i++) {
-        sum[i] = job->start;
+        sum[i][0] = job->start[0];
+        sum[i][1] = job->start[1];
         __builtin_prefetch(c + i * job->ldc, 1);
     }
     add_strip(height, bits, job, row, sum);
     INC_UNROLL
     for (size_t i = 0; i < height; i++) {
-        const __m256 scale = _mm256_mul_ps(_mm256_set1_ps(job->a_scale[row + i]), job->scale);
-        const __m256 value = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[i]), scale, job->shift);
-        _mm256_maskstore_ps(c + i * job->ldc, job->mask, value);
+        const __m256 row_scale = _mm256_set1_ps(job->a_scale[row + i]);
+        INC_UNROLL
+        for (size_t j = 0; j < 2; j++) {
+            const __m256 scale = _mm256_mul_ps(row_scale, job->scale[j]);
+            const __m256 value = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[i][j]), scale, job->shift[j]);
+            _mm256_maskstore_ps(c + i * job->ldc + 8 * j, job->mask[j], value);
+        }
     }
 }
 
-INC_TILES(10, 8)
+INC_TILES(6, 8)
 
 void inc_gemm_i8_run_avx2(size_t m, size_t n, const struct inc_gemm_i8_strip *strips, const uint8_t *a, size_t lda,
                           int32_t a_zero, const float *a_scale, const float *w_scale, const float *bias, float *c,

@@ -11,7 +11,7 @@ enum { NR = 16 };
 static void dot_strip(const struct inc_gemm_i8_strip *strip, const uint8_t *a, uint32_t sum[NR])
 {
     memset(sum, 0, NR * sizeof *sum);
-    for (size_t q = 0; q < strip->n_quads; q++) {
+    for (size_t q = 0; q < strip->order.whole; q++) {
         const uint8_t *x = a + (size_t)strip->k[q] * 4;
         const int8_t *w = strip->w + q * NR * 4;
         for (size_t j = 0; j < NR; j++, w += 4)

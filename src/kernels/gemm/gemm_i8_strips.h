@@ -8,12 +8,12 @@
 
 static inline size_t strip_bytes(const struct inc_gemm_i8_strip *strip)
 {
-    return strip->n_quads * (size_t)NR * 4;
+    return inc_quads_bytes(NR, &strip->order);
 }
 
 static inline size_t strip_steps(const struct inc_gemm_i8_strip *strip)
 {
-    return inc_quads_steps(strip->n_quads);
+    return inc_quads_steps(strip->order.whole);
 }
 
 /* sum += the rows from `row` on times the strip. */
@@ -23,7 +23,7 @@ static inline __attribute__((always_inline)) void add_strip(const size_t height,
     const struct inc_gemm_i8_strip *strip = job->strip;
     const struct inc_tile_rows rows = inc_tile_rows(job->a + row * job->lda, job->lda);
     struct inc_share share = job->share;
-    add_quads(height, bits, sum, (const uint8_t *)strip->w, strip->k, strip->n_fours, strip->n_quads, &rows, &share);
+    add_quads(height, bits, sum, (const uint8_t *)strip->w, strip->k, &strip->order, &rows, &share);
 }
 
 #include "kernels/gemm/gemm_strips.h"

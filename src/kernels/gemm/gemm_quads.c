@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/gemm/gemm_quads.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* k <= INC_QUADS_MAX_K keeps `size` in range whatever the values are. */
@@ -69,31 +70,90 @@ static bool is_four(const uint16_t *index, size_t n)
     return n >= 4 && index[1] == index[0] + 1 && index[2] == index[0] + 2 && index[3] == index[0] + 3;
 }
 
-size_t inc_quads_order(const struct inc_quads *quads, size_t n, const int8_t *w, const uint16_t *index, int8_t *w_out,
-                       uint16_t *index_out)
+/* Whether the two quads at w are light; only kernels with a limit care. */
+static bool is_light(const struct inc_quads *quads, const int8_t *w)
 {
     const size_t bytes = quads->nr * 4;
-    size_t n_fours = 0, stored = 0;
-    for (int fours = 1; fours >= 0; fours--) {
-        for (size_t i = 0, step; i < n; i += step) {
-            const bool four = is_four(index + i, n - i);
-            step = four ? 4 : 1;
-            if (four != (fours == 1)) continue;
+    if (quads->pair_limit == INC_QUADS_NO_LIMIT) return false;
+    for (size_t pair = 0; pair < bytes; pair += 2) {
+        const int of_both[4] = {w[pair], w[pair + 1], w[pair + bytes], w[pair + 1 + bytes]};
+        int sum = 0, size = 0;
+        for (size_t i = 0; i < 4; i++) sum += of_both[i], size += abs(of_both[i]);
+        if ((size + abs(sum)) / 2 > quads->pair_limit) return false;
+    }
+    return true;
+}
+
+/* Of whole quads, as they are stored. */
+enum kind { LIGHT_FOUR, FOUR, LOOSE, N_KINDS };
+
+static enum kind kind_of(const struct inc_quads *quads, const int8_t *w, const uint16_t *index, size_t n)
+{
+    if (!is_four(index, n)) return LOOSE;
+    return is_light(quads, w) && is_light(quads, w + 2 * (size_t)quads->nr * 4) ? LIGHT_FOUR : FOUR;
+}
+
+/* 0 or 1: only that half has weights; 2: it is whole. */
+static size_t side_of(const struct inc_quads *quads, const int8_t *w)
+{
+    static const int8_t zeros[INC_QUADS_MAX_NR * 2];
+    const size_t half = quads->nr * 2;
+    if (!quads->halves) return 2;
+    if (memcmp(w + half, zeros, half) == 0) return 0;
+    return memcmp(w, zeros, half) == 0 ? 1 : 2;
+}
+
+struct inc_quads_order inc_quads_sides(const struct inc_quads *quads, size_t n, const int8_t *w)
+{
+    size_t counts[3] = {0};
+    for (size_t i = 0; i < n; i++) counts[side_of(quads, w + i * quads->nr * 4)]++;
+    return (struct inc_quads_order){.whole = counts[2], .half = {counts[0], counts[1]}};
+}
+
+/* Copies the halves to where they belong; the whole quads stay, side by side. */
+static void sort_halves(const struct inc_quads *quads, size_t n, int8_t *w, uint16_t *index, int8_t *w_out,
+                        uint16_t *index_out, const struct inc_quads_order *order)
+{
+    const size_t bytes = quads->nr * 4;
+    size_t at[3] = {0, order->half[0], 0};
+    for (size_t i = 0; i < n; i++) {
+        const size_t side = side_of(quads, w + i * bytes), to = at[side]++;
+        if (side == 2) {
+            memmove(w + to * bytes, w + i * bytes, bytes);
+            index[to] = index[i];
+        } else {
+            memcpy(w_out + order->whole * bytes + to * bytes / 2, w + i * bytes + side * bytes / 2, bytes / 2);
+            index_out[order->whole + to] = index[i];
+        }
+    }
+}
+
+void inc_quads_sort(const struct inc_quads *quads, size_t n, int8_t *w, uint16_t *index, int8_t *w_out,
+                    uint16_t *index_out, struct inc_quads_order *order)
+{
+    const size_t bytes = quads->nr * 4;
+    size_t stored = 0, ends[N_KINDS];
+    sort_halves(quads, n, w, index, w_out, index_out, order);
+    for (enum kind kind = 0; kind < N_KINDS; ends[kind++] = stored) {
+        for (size_t i = 0, step; i < order->whole; i += step) {
+            const enum kind own = kind_of(quads, w + i * bytes, index + i, order->whole - i);
+            step = own == LOOSE ? 1 : 4;
+            if (own != kind) continue;
             memcpy(w_out + stored * bytes, w + i * bytes, step * bytes);
             memcpy(index_out + stored, index + i, step * sizeof *index);
             stored += step;
-            n_fours += four;
         }
     }
-    return n_fours;
+    order->light = ends[LIGHT_FOUR] / 4;
+    order->fours = ends[FOUR] / 4;
 }
 
-bool inc_quads_check(const uint16_t *index, size_t n, size_t n_fours, size_t k)
+bool inc_quads_check(const uint16_t *index, const struct inc_quads_order *order, size_t k)
 {
-    if (n_fours > n / 4) return false;
-    for (size_t i = 0; i < n; i++)
+    if (order->fours > order->whole / 4 || order->light > order->fours) return false;
+    for (size_t i = 0; i < inc_quads_count(order); i++)
         if (index[i] * (size_t)4 >= k) return false;
-    for (size_t i = 0; i < n_fours; i++)
+    for (size_t i = 0; i < order->fours; i++)
         if (!is_four(index + 4 * i, 4)) return false;
     return true;
 }
