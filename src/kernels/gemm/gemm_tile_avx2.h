@@ -18,27 +18,27 @@ typedef __m256i tile_sums[MR][2];
 #define WEIGHTS(w, vector) "m"(*(const __m256i_u *)((w) + 32 * (vector)))
 
 /* sum[j] += x (u8 quads) . w[j] (s8 quads); x is used up. In one piece, as GCC 12 moves products apart and spills. */
-#define DOT(sum, x, w, ones)                                                       \
-    do {                                                                           \
-        __m256i first_;                                                            \
-        __asm__("vpmaddubsw %4, %2, %3\n\tvpmaddubsw %5, %2, %2\n\t"               \
-                "vpmaddwd %6, %3, %3\n\tvpmaddwd %6, %2, %2\n\t"                   \
-                "vpaddd %3, %0, %0\n\tvpaddd %2, %1, %1"                           \
-                : "+x"((sum)[0]), "+x"((sum)[1]), "+x"(x), "=&x"(first_)           \
-                : WEIGHTS(w, 0), WEIGHTS(w, 1), "x"(ones));                        \
+#define DOT(sum, x, w, ones)                                             \
+    do {                                                                 \
+        __m256i first_;                                                  \
+        __asm__("vpmaddubsw %4, %2, %3\n\tvpmaddubsw %5, %2, %2\n\t"     \
+                "vpmaddwd %6, %3, %3\n\tvpmaddwd %6, %2, %2\n\t"         \
+                "vpaddd %3, %0, %0\n\tvpaddd %2, %1, %1"                 \
+                : "+x"((sum)[0]), "+x"((sum)[1]), "+x"(x), "=&x"(first_) \
+                : WEIGHTS(w, 0), WEIGHTS(w, 1), "x"(ones));              \
     } while (0)
 
 /* The same of two quads: x and y times those at w and w + 64, whose products fit 16 bits together. */
-#define DOT_LIGHT(sum, x, y, w, ones)                                                      \
-    do {                                                                                   \
-        __m256i first_, second_;                                                           \
-        __asm__("vpmaddubsw %6, %2, %4\n\tvpmaddubsw %8, %3, %5\n\t"                       \
-                "vpmaddubsw %7, %2, %2\n\tvpmaddubsw %9, %3, %3\n\t"                       \
-                "vpaddw %5, %4, %4\n\tvpaddw %3, %2, %2\n\t"                               \
-                "vpmaddwd %10, %4, %4\n\tvpmaddwd %10, %2, %2\n\t"                         \
-                "vpaddd %4, %0, %0\n\tvpaddd %2, %1, %1"                                   \
+#define DOT_LIGHT(sum, x, y, w, ones)                                                             \
+    do {                                                                                          \
+        __m256i first_, second_;                                                                  \
+        __asm__("vpmaddubsw %6, %2, %4\n\tvpmaddubsw %8, %3, %5\n\t"                              \
+                "vpmaddubsw %7, %2, %2\n\tvpmaddubsw %9, %3, %3\n\t"                              \
+                "vpaddw %5, %4, %4\n\tvpaddw %3, %2, %2\n\t"                                      \
+                "vpmaddwd %10, %4, %4\n\tvpmaddwd %10, %2, %2\n\t"                                \
+                "vpaddd %4, %0, %0\n\tvpaddd %2, %1, %1"                                          \
                 : "+x"((sum)[0]), "+x"((sum)[1]), "+x"(x), "+x"(y), "=&x"(first_), "=&x"(second_) \
-                : WEIGHTS(w, 0), WEIGHTS(w, 1), WEIGHTS(w, 2), WEIGHTS(w, 3), "m"(ones)); \
+                : WEIGHTS(w, 0), WEIGHTS(w, 1), WEIGHTS(w, 2), WEIGHTS(w, 3), "m"(ones));         \
     } while (0)
 
 /* 8-bit weights. */
@@ -71,9 +71,9 @@ static inline __attribute__((always_inline)) void add_light(const size_t height,
 }
 
 /* Products of half the outputs; x is used up. */
-#define DOT_HALF(sum, x, w, ones)                                                       \
+#define DOT_HALF(sum, x, w, ones)                                               \
     __asm__("vpmaddubsw %2, %1, %1\n\tvpmaddwd %3, %1, %1\n\tvpaddd %1, %0, %0" \
-            : "+x"(sum), "+x"(x)                                                        \
+            : "+x"(sum), "+x"(x)                                                \
             : WEIGHTS(w, 0), "x"(ones))
 
 static inline __attribute__((always_inline)) void add_half(const size_t height, const size_t side, tile_sums sum,
