@@ -111,7 +111,7 @@ static enum incise_status add_means(const struct inc_stream *stream, const char 
     float *left = inc_alloc_array(ctx, n, floats * sizeof *left);
     if (left == NULL) return inc_fail_memory(ctx, n * floats * sizeof *left, "statistics");
     float *right = left + n * moments->left, *weights = right + n * moments->right;
-    for (size_t s = 0; s < n; s++) weights[s] = batch->start[s + 1] > batch->start[s] ? INC_MEAN_COUNTS : 0;
+    for (size_t s = 0; s < n; s++) weights[s] = batch->start[s + 1] > batch->start[s] ? INC_TEXT_COUNTS : 0;
     fill_means(batch, moments->left, pairs->left, pairs->left_stride, left);
     if (!moments->gram) fill_means(batch, moments->right, pairs->right, pairs->right_stride, right);
     const struct inc_row_pairs means = {n, left, right, moments->left, moments->right, weights};
@@ -120,11 +120,30 @@ static enum incise_status add_means(const struct inc_stream *stream, const char 
     return status;
 }
 
+static enum incise_status add_tokens(const struct inc_stream *stream, const char *name,
+                                     const struct inc_row_pairs *pairs, struct inc_moments *moments)
+{
+    const struct inc_ctx *ctx = stream->calibration->ctx;
+    const struct inc_batch *batch = &stream->run->batch;
+    struct inc_row_pairs tokens = *pairs;
+    float *weights = inc_alloc_array(ctx, pairs->n, sizeof *weights);
+    if (weights == NULL) return inc_fail_memory(ctx, pairs->n * sizeof *weights, "statistics");
+    for (size_t s = 0; s < batch->n_sequences; s++) {
+        size_t begin = batch->start[s], end = batch->start[s + 1];
+        for (size_t t = begin; t < end; t++) weights[t] = INC_TEXT_COUNTS / (float)(end - begin);
+    }
+    tokens.weights = weights;
+    enum incise_status status = inc_moments_add(moments, stream->calibration->pool, name, &tokens);
+    inc_free(ctx, weights);
+    return status;
+}
+
 enum incise_status inc_stream_add(const struct inc_stream *stream, const char *name, enum inc_domain domain,
                                   const struct inc_row_pairs *pairs, struct inc_moments *moments)
 {
-    INC_TRY(inc_moments_add(moments, stream->calibration->pool, name, pairs));
-    return domain == INC_DOMAIN_TOKENS ? add_means(stream, name, pairs, moments) : INCISE_OK;
+    if (domain != INC_DOMAIN_TOKENS) return inc_moments_add(moments, stream->calibration->pool, name, pairs);
+    INC_TRY(add_tokens(stream, name, pairs, moments));
+    return add_means(stream, name, pairs, moments);
 }
 
 /* ---- kept rows ------------------------------------------------------------------------------------------------- */
