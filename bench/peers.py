@@ -97,7 +97,7 @@ WORKS = [
          [openvino("block70-32x32"), deepsparse("block70.onnx")]),
     Work("70 % 32x32, INT8", "minilm", [(32, 128)], both_attentions("block70-32x32-int8", "block70-32x4-int8"),
          [deepsparse("block70-static.onnx"), deepsparse("block70-attention.onnx")]),
-    Work("real texts, INT8", "minilm", [NATURAL], both_attentions("int8"), OV_INT8),
+    Work("real texts, INT8", "minilm", [NATURAL], both_attentions("int8") + [incise("int7")], OV_INT8),
     Work("FP32 dense", "embeddinggemma", DENSE, [incise("fp32")], [openvino("fp32")]),
     Work("INT8 dense", "embeddinggemma", DENSE + SHORT, both_attentions("int8") + [incise("int7")], OV_INT8),
     Work("70 % of all linears, FP32", "embeddinggemma", [(1, 128), (32, 128)],

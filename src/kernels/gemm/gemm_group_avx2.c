@@ -80,7 +80,7 @@ static inline __attribute__((always_inline)) void run_tile(const size_t height, 
     }
 }
 
-INC_TILES(6, 8)
+INC_TILES(5, 8)
 
 void inc_gemm_group_run_i8_avx2(size_t m, size_t n, const struct inc_gemm_group_strip *strips, const uint8_t *a,
                                 size_t lda, int32_t a_zero, const float *a_scale, const float *bias, float *c,

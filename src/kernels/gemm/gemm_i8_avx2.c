@@ -54,7 +54,7 @@ static inline __attribute__((always_inline)) void run_tile(const size_t height, 
     }
 }
 
-INC_TILES(6, 8)
+INC_TILES(5, 8)
 
 void inc_gemm_i8_run_avx2(size_t m, size_t n, const struct inc_gemm_i8_strip *strips, const uint8_t *a, size_t lda,
                           int32_t a_zero, const float *a_scale, const float *w_scale, const float *bias, float *c,

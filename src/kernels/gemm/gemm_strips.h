@@ -17,6 +17,7 @@ typedef void tile_fn(const struct strip_job *job, size_t row, size_t first);
 
 /* INC_TILES(MR as a number, bits): tiles_<bits>, [MR + 1] tile functions by rows, made of run_tile(rows, bits, job,
  * row, first), whose rows and bits are constants. */
+#define INC_TILES_5(X, bits)  X(1, bits) X(2, bits) X(3, bits) X(4, bits) X(5, bits)
 #define INC_TILES_6(X, bits)  X(1, bits) X(2, bits) X(3, bits) X(4, bits) X(5, bits) X(6, bits)
 #define INC_TILES_10(X, bits) INC_TILES_6(X, bits) X(7, bits) X(8, bits) X(9, bits) X(10, bits)
 #define INC_TILES_12(X, bits) INC_TILES_10(X, bits) X(11, bits) X(12, bits)

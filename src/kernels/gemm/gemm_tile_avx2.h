@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tiles of integers on AVX2: 6 rows x 16 outputs, weights as operands in memory, so that a row's inputs are broadcast
- * for two vectors of outputs and nothing else is loaded. Per row, vector and quad: vpmaddubsw, vpmaddwd by ones,
+/* Tiles of integers on AVX2: 5 rows x 16 outputs, weights as operands in memory, so that a row's inputs are broadcast
+ * for two vectors of outputs and nothing else is loaded; a sixth row would leave no register for the ones. Per row, vector and quad: vpmaddubsw, vpmaddwd by ones,
  * vpaddd. Packing has split every weight pair that could saturate vpmaddubsw (gemm_quads.h), so this is exact for all
  * u8 activations. Of light fours two quads are added in 16 bits first: five instructions, not six. */
 #ifndef INC_KERNELS_GEMM_TILE_AVX2_H
@@ -11,7 +11,7 @@
 #include "kernels/unroll.h"
 
 #define LIGHT_AND_HALVES
-enum { MR = 6, NR = 16 };
+enum { MR = 5, NR = 16 };
 typedef __m256i tile_sums[MR][2];
 
 /* Two vectors of weights, as an operand in memory. */
@@ -38,7 +38,7 @@ typedef __m256i tile_sums[MR][2];
                 "vpmaddwd %10, %4, %4\n\tvpmaddwd %10, %2, %2\n\t"                                \
                 "vpaddd %4, %0, %0\n\tvpaddd %2, %1, %1"                                          \
                 : "+x"((sum)[0]), "+x"((sum)[1]), "+x"(x), "+x"(y), "=&x"(first_), "=&x"(second_) \
-                : WEIGHTS(w, 0), WEIGHTS(w, 1), WEIGHTS(w, 2), WEIGHTS(w, 3), "m"(ones));         \
+                : WEIGHTS(w, 0), WEIGHTS(w, 1), WEIGHTS(w, 2), WEIGHTS(w, 3), "x"(ones));         \
     } while (0)
 
 /* 8-bit weights. */
@@ -60,13 +60,13 @@ static inline __attribute__((always_inline)) void add_quad(const size_t height, 
 static inline __attribute__((always_inline)) void add_light(const size_t height, tile_sums sum, const uint8_t *w,
                                                             struct inc_tile_rows *rows, const size_t offset)
 {
-    static const int16_t ones[16] __attribute__((aligned(32))) = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    const __m256i ones = _mm256_set1_epi16(1);
     INC_UNROLL
     for (size_t i = 0; i < height; i++) {
         inc_tile_rows_hide(rows, i);
         __m256i x = _mm256_set1_epi32(inc_tile_quad(rows, i, offset));
         __m256i y = _mm256_set1_epi32(inc_tile_quad(rows, i, offset + 4));
-        DOT_LIGHT(sum[i], x, y, w, *(const __m256i *)(const void *)ones);
+        DOT_LIGHT(sum[i], x, y, w, ones);
     }
 }
 
