@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tiles of integers on AVX2: 5 rows x 16 outputs, weights as operands in memory, so that a row's inputs are broadcast
- * for two vectors of outputs and nothing else is loaded; a sixth row would leave no register for the ones. Per row, vector and quad: vpmaddubsw, vpmaddwd by ones,
- * vpaddd. Packing has split every weight pair that could saturate vpmaddubsw (gemm_quads.h), so this is exact for all
- * u8 activations. Of light fours two quads are added in 16 bits first: five instructions, not six. */
+ * for two vectors of outputs and nothing else is loaded; a sixth row would leave no register for the ones. Per row,
+ * vector and quad: vpmaddubsw, vpmaddwd by ones, vpaddd. Packing has split every weight pair that could saturate
+ * vpmaddubsw (gemm_quads.h), so this is exact for all u8 activations. Of light fours two quads are added in 16 bits
+ * first: five instructions, not six. */
 #ifndef INC_KERNELS_GEMM_TILE_AVX2_H
 #define INC_KERNELS_GEMM_TILE_AVX2_H
 
