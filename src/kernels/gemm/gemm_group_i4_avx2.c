@@ -27,30 +27,6 @@ typedef __m256i tile_sums[MR][2];
     __asm__ volatile("vpmaddubsw %3, %2, %0\n\tvpmaddubsw %4, %2, %1"                               \
                      : "=&x"((sum)[0]), "=x"((sum)[1]) : "x"(x), "x"((w)[0]), "x"((w)[1]))
 
-struct strip_job {
-    const uint8_t *a;
-    size_t lda, ldc;
-    int32_t a_zero;
-    const float *a_scale, *bias;
-    float *c;
-    /* of a strip */
-    const struct inc_gemm_group_strip *strip;
-    struct inc_share share;
-    __m256 shift[2];
-    __m256i mask[2];
-};
-
-static void begin_strip(struct strip_job *job, const struct inc_gemm_group_strip *strip, size_t first, size_t n)
-{
-    job->strip = strip;
-    for (size_t j = 0; j < 2; j++) {
-        job->mask[j] = outputs_in(first + 8 * j, n);
-        job->shift[j] = job->bias ? _mm256_maskload_ps(job->bias + first + 8 * j, job->mask[j]) : _mm256_setzero_ps();
-    }
-}
-
-#include "kernels/gemm/gemm_strips.h"
-
 /* Of each row: this group's sums so far, and the sums over groups. */
 struct sums {
     tile_sums group;
@@ -63,7 +39,7 @@ static inline __attribute__((always_inline)) void keep_in_memory(const size_t he
     if (height > 1) __asm__ volatile("" : : "r"(sums) : "memory");
 }
 
-/* sum += or, where it is the first, = the quad at byte `offset` of the rows times that in one half of the bytes at w. */
+/* sum += or, where it is the first, = a quad , byte `offset` of the rows, times one half of the bytes at w. */
 static inline __attribute__((always_inline)) void add_half(const size_t height, const bool first, tile_sums sum,
                                                            const uint8_t *w, const bool high,
                                                            struct inc_tile_rows *rows, const size_t offset)
@@ -74,7 +50,7 @@ static inline __attribute__((always_inline)) void add_half(const size_t height, 
     if (high) __asm__ volatile("" : "+r"(w)); /* loads the bytes again, which leaves two registers */
     INC_UNROLL
     for (size_t j = 0; j < 2; j++) {
-        const __m256i both = load(w + 32 * j);
+        const __m256i both = load_i32(w + 32 * j);
         quad[j] = _mm256_shuffle_epi8(value, _mm256_and_si256(high ? _mm256_srli_epi16(both, 4) : both, low));
     }
     INC_UNROLL
@@ -150,22 +126,9 @@ static inline __attribute__((always_inline)) void add_group(const size_t height,
                                                             const struct inc_tile_rows *rows, struct inc_share *share,
                                                             struct sums *sums)
 {
-    const struct inc_gemm_group_strip *strip = job->strip;
-    INC_UNROLL
-    for (size_t j = 0; j < 2; j++) {
-        const __m256i of_weights = load(strip->sums + g * NR + 8 * j);
-        const __m256i zero = _mm256_mullo_epi32(_mm256_set1_epi32(-job->a_zero), of_weights);
-        INC_UNROLL
-        for (size_t i = 0; i < height; i++) sums->group[i][j] = zero;
-    }
-    add_group_quads(height, group_of(strip, g, bits), rows, share, sums);
-    INC_UNROLL
-    for (size_t j = 0; j < 2; j++) {
-        const __m256 scale = _mm256_loadu_ps(strip->scale + g * NR + 8 * j);
-        INC_UNROLL
-        for (size_t i = 0; i < height; i++)
-            sums->total[i][j] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums->group[i][j]), scale, sums->total[i][j]);
-    }
+    begin_group(height, job, g, sums->group);
+    add_group_quads(height, group_of(job->strip, g, bits), rows, share, sums);
+    end_group(height, job, g, sums->group, sums->total);
     keep_in_memory(height, sums);
 }
 
@@ -176,29 +139,10 @@ static inline __attribute__((always_inline)) void run_tile(const size_t height, 
     struct inc_share share = job->share;
     float *c = job->c + row * job->ldc + first;
     struct sums sums;
-    INC_UNROLL
-    for (size_t i = 0; i < height; i++) {
-        sums.total[i][0] = sums.total[i][1] = _mm256_setzero_ps();
-        __builtin_prefetch(c + i * job->ldc, 1);
-    }
+    begin_rows(height, job, c, sums.total);
     for (size_t g = 0; g < job->strip->n_groups; g++) add_group(height, bits, job, g, &rows, &share, &sums);
-    INC_UNROLL
-    for (size_t i = 0; i < height; i++) {
-        const __m256 row_scale = _mm256_set1_ps(job->a_scale[row + i]);
-        INC_UNROLL
-        for (size_t j = 0; j < 2; j++)
-            _mm256_maskstore_ps(c + i * job->ldc + 8 * j, job->mask[j],
-                                _mm256_fmadd_ps(sums.total[i][j], row_scale, job->shift[j]));
-    }
+    store_rows(height, job, row, c, sums.total);
 }
 
 INC_TILES(6, 4)
-
-void inc_gemm_group_run_i4_avx2(size_t m, size_t n, const struct inc_gemm_group_strip *strips, const uint8_t *a,
-                                size_t lda, int32_t a_zero, const float *a_scale, const float *bias, float *c,
-                                size_t ldc)
-{
-    struct strip_job job = {.a = a, .lda = lda, .ldc = ldc, .a_zero = a_zero, .a_scale = a_scale, .bias = bias,
-                            .c = c};
-    run_strips(tiles_4, &job, m, n, slab_of_bytes(lda), strips);
-}
+INC_GEMM_GROUP_RUN(avx2, 4, 1)

@@ -11,6 +11,7 @@
 
 #include "base/size.h"
 #include "kernels/gemm/gemm_ahead.h"
+#include "kernels/unroll.h"
 
 /* Rows row.. of A times the strip of `job`, to outputs first.. of C. */
 typedef void tile_fn(const struct strip_job *job, size_t row, size_t first);
@@ -30,6 +31,13 @@ typedef void tile_fn(const struct strip_job *job, size_t row, size_t first);
 #define INC_TILES(mr, bits)          \
     INC_TILES_##mr(INC_TILE, bits)   \
     static tile_fn *const tiles_##bits[MR + 1] = {NULL, INC_TILES_##mr(INC_TILE_NAME, bits)};
+
+/* A row of outputs will be written. */
+static inline __attribute__((always_inline)) void fetch_outputs(const float *c)
+{
+    INC_UNROLL
+    for (size_t j = 0; j < NR; j += 16) __builtin_prefetch(c + j, 1);
+}
 
 /* Rows of u8, lda bytes apart, that stay in L1 beside a strip while all strips pass over them: whole tiles. */
 static inline size_t slab_of_bytes(size_t lda)

@@ -4,9 +4,7 @@
 #ifndef INC_KERNELS_GEMM_TILE_VNNI_H
 #define INC_KERNELS_GEMM_TILE_VNNI_H
 
-#include <immintrin.h>
-
-#include "base/size.h"
+#include "kernels/gemm/gemm_lanes_avx512.h"
 #include "kernels/gemm/gemm_tile_rows.h"
 #include "kernels/unroll.h"
 
@@ -35,13 +33,6 @@ static inline __attribute__((always_inline)) void add_quad(const size_t height, 
         DOT(sum[i][0], x, w0);
         DOT(sum[i][1], x, w1);
     }
-}
-
-/* Of the outputs that begin at `first` of n, those in vector j of a strip. */
-static inline __mmask16 outputs_in(size_t first, size_t n, size_t j)
-{
-    const size_t before = first + 16 * j;
-    return (__mmask16)_bzhi_u32(0xffff, (unsigned)(n > before ? inc_min_size(n - before, 16) : 0));
 }
 
 #include "kernels/gemm/gemm_tile_quads.h"
