@@ -39,7 +39,7 @@ static inline __attribute__((always_inline)) void keep_in_memory(const size_t he
     if (height > 1) __asm__ volatile("" : : "r"(sums) : "memory");
 }
 
-/* sum += or, where it is the first, = a quad , byte `offset` of the rows, times one half of the bytes at w. */
+/* sum += or, where it is the first, = the quad at byte `offset` of the rows times one half of the bytes at w. */
 static inline __attribute__((always_inline)) void add_half(const size_t height, const bool first, tile_sums sum,
                                                            const uint8_t *w, const bool high,
                                                            struct inc_tile_rows *rows, const size_t offset)
