@@ -28,9 +28,11 @@ struct packed {
     } weights;
 };
 
-/* Columns 4..7 and 12 are zero, so that lists and quads are left out; the first strip of 32 is dense in floats. */
+/* Columns 4..7 and 12 are zero, so that lists and quads are left out; the first strip of 32 is dense in floats, that of
+ * 16 has only the last half of a quad, that of row 32 only first halves. */
 static int weight_at(size_t row, size_t k)
 {
+    if (row < 8 && k >= 16 && k < 20) return 0;
     return row >= 32 && ((k >= 4 && k < 8) || k == 12) ? 0 : (int)((row * 7 + k * 5 + row * k) % 15) - 7;
 }
 

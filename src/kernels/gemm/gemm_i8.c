@@ -179,13 +179,14 @@ struct saved {
     const int32_t *sums;
 };
 
-static bool restore_strip(const struct inc_gemm_i8_weights *weights, struct saved *saved, struct inc_packed *packed,
-                          struct inc_gemm_i8_strip *strip)
+static bool restore_strip(const struct inc_gemm_i8_kernel *kernel, const struct inc_gemm_i8_weights *weights,
+                          struct saved *saved, struct inc_packed *packed, struct inc_gemm_i8_strip *strip)
 {
     const uint32_t *c = saved->counts;
     const struct inc_quads_order order = {c[0], c[1], c[2], {c[3], c[4]}};
     const size_t n_quads = inc_quads_count(&order);
     if (n_quads > saved->n_numbers || !inc_quads_check(saved->numbers, &order, weights->k)) return false;
+    if (!kernel->halves && n_quads > order.whole) return false;
     const int8_t *w = inc_packed_take(packed, inc_quads_bytes(weights->nr, &order));
     *strip = (struct inc_gemm_i8_strip){w, saved->sums, saved->numbers, order};
     saved->counts += COUNTS;
@@ -209,7 +210,8 @@ enum incise_status inc_gemm_i8_restore(const struct inc_ctx *ctx, const struct i
     weights->strips = inc_alloc_zero(ctx, n_strips + 1, sizeof *weights->strips);
     if (!weights->strips) return inc_fail_memory(ctx, n_strips * sizeof *weights->strips, "packed weights");
     bool fine = true;
-    for (size_t s = 0; s < n_strips && fine; s++) fine = restore_strip(weights, &saved, packed, &weights->strips[s]);
+    for (size_t s = 0; s < n_strips && fine; s++)
+        fine = restore_strip(kernel, weights, &saved, packed, &weights->strips[s]);
     if (fine && saved.n_numbers == 0) {
         sum_up(weights, inc_round_up(k, 4) / 4);
         return INCISE_OK;
