@@ -25,6 +25,7 @@ struct strip_job {
     float *c;
     int32_t zero; /* what a group's sums are multiplied by to start from: -a_zero, or `times` that */
     float unit;   /* of the sums: 1, or 1 / times */
+    struct unpacked *unpacked; /* where gemm_group_i4_avx2.c keeps a strip */
     /* of a strip */
     const struct inc_gemm_group_strip *strip;
     struct inc_share share;
@@ -51,10 +52,12 @@ struct group {
     struct inc_quads_order order;
 };
 
-static inline struct group group_of(const struct inc_gemm_group_strip *strip, size_t g, const unsigned bits)
+/* `w`: where the strip's quads are, of `bits` a weight. */
+static inline struct group group_of(const struct inc_gemm_group_strip *strip, size_t g, const uint8_t *w,
+                                    const unsigned bits)
 {
     const size_t begin = g ? strip->ends[g - 1] : 0;
-    return (struct group){.w = strip->w + begin * NR * bits / 2, .k = strip->k + begin,
+    return (struct group){.w = w + begin * NR * bits / 2, .k = strip->k + begin,
                           .order = {.fours = strip->n_fours[g], .whole = strip->ends[g] - begin}};
 }
 

@@ -13,7 +13,7 @@ static inline __attribute__((always_inline)) void run_tile(const size_t height, 
     vf total[MR][2];
     begin_rows(height, job, c, total);
     for (size_t g = 0; g < job->strip->n_groups; g++) {
-        const struct group group = group_of(job->strip, g, bits);
+        const struct group group = group_of(job->strip, g, job->strip->w, bits);
         tile_sums sum;
         begin_group(height, job, g, sum);
         add_quads(height, bits, sum, group.w, group.k, &group.order, &rows, &share);
