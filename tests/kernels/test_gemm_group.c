@@ -162,7 +162,7 @@ static void test_limits(void **unused)
     struct test_matrix matrix = make_matrix(2, INC_QUADS_MAX_K, INC_QUADS_MAX_K, 4, &state);
     for (size_t i = 0; i < matrix.n * matrix.k; i++) matrix.w[i] = (int16_t)(i < matrix.k ? -8 : 7);
     for (int fill = 0; fill <= 255; fill += 255)
-        check_all(&matrix, 4, &(struct test_shape){.m = 2, .fill = fill, .a_zero = 255 - fill, .bias = true}, &state);
+        check_all(&matrix, 4, &(struct test_shape){.m = 14, .fill = fill, .a_zero = 255 - fill, .bias = true}, &state);
     test_matrix_free(&matrix);
     static const float scales[] = {0x1p-121f, -0x1.fffffep-122f, 0x1p-122f, 0x1p-123f, 0x1p-149f, 0.0f, 0x1p100f};
     for (size_t s = 0; s < 7; s++) {
