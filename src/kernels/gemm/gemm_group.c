@@ -220,7 +220,7 @@ enum incise_status inc_gemm_group_pack(const struct inc_ctx *ctx, struct inc_poo
     const bool i4 = kernel->bits == 4;
     struct pack pack = {.ctx = ctx, .kernel = kernel, .weights = out, .row = row, .arg = arg, .group = group,
                         .n_groups = k / group + (k % group != 0), .stride = inc_round_up(k, 4),
-                        .quads = {kernel->nr, i4 ? -8 : -128, i4 ? 7 : 127, kernel->pair_limit}};
+                        .quads = {kernel->nr, i4 ? -8 : -128, i4 ? 7 : 127, kernel->pair_limit, false}};
     /* of a group; weights in [-255, 255] fill four quads at most */
     pack.block_quads = inc_min_size(group, pack.stride) + kernel->step;
     enum incise_status status;
