@@ -112,11 +112,6 @@ static void store_params(const struct pack *pack, const int16_t *rows, const flo
     }
 }
 
-static size_t quads_of(const struct inc_gemm_group_strip *strip)
-{
-    return strip->n_groups ? strip->ends[strip->n_groups - 1] : 0;
-}
-
 static uint32_t count_steps(const struct inc_gemm_group_strip *strip)
 {
     size_t steps = 0;
@@ -199,8 +194,8 @@ static void sum_up(const struct inc_gemm_group_kernel *kernel, struct inc_gemm_g
     double quads = 0;
     for (size_t s = 0; s < weights->n_strips; s++) {
         const struct inc_gemm_group_strip *strip = &weights->strips[s];
-        weights->bytes += lay_out(kernel, strip->n_groups, quads_of(strip)).bytes;
-        quads += (double)quads_of(strip);
+        weights->bytes += lay_out(kernel, strip->n_groups, inc_gemm_group_quads(strip)).bytes;
+        quads += (double)inc_gemm_group_quads(strip);
     }
     const double all = (double)(inc_round_up(weights->k, 4) / 4) * (double)weights->n_strips;
     weights->density = all > 0 ? quads / all : 1.0;
@@ -270,7 +265,7 @@ void inc_gemm_group_save(const struct inc_gemm_group_kernel *kernel, const struc
     for (int i = 0; i < TABLES; i++) inc_buffer_init(&tables[i], out->tables.ctx);
     for (size_t s = 0; s < weights->n_strips; s++) {
         const struct inc_gemm_group_strip *strip = &weights->strips[s];
-        const size_t params = (size_t)strip->n_groups * weights->nr, n_quads = quads_of(strip);
+        const size_t params = (size_t)strip->n_groups * weights->nr, n_quads = inc_gemm_group_quads(strip);
         inc_buffer_append(&tables[COUNTS], &strip->n_groups, sizeof strip->n_groups);
         inc_buffer_append(&tables[ENDS], strip->ends, strip->n_groups * sizeof *strip->ends);
         inc_buffer_append(&tables[FOURS], strip->n_fours, strip->n_groups * sizeof *strip->n_fours);
@@ -316,7 +311,7 @@ static bool restore_strip(const struct inc_gemm_group_kernel *kernel, size_t k, 
         return false;
     *strip = (struct inc_gemm_group_strip){NULL, saved->scales, saved->sums, saved->ends, saved->numbers,
                                            saved->fours, (uint32_t)n_groups, 0, 0};
-    const size_t n_quads = quads_of(strip);
+    const size_t n_quads = inc_gemm_group_quads(strip);
     strip->n_steps = count_steps(strip);
     strip->bytes = (uint32_t)value_bytes(kernel, n_quads);
     strip->w = inc_packed_take(packed, strip->bytes);

@@ -41,6 +41,12 @@ struct inc_gemm_group_strip {
     uint32_t bytes;          /* of w, and of the rest where it lies behind w */
 };
 
+/* Quads of all groups. */
+static inline size_t inc_gemm_group_quads(const struct inc_gemm_group_strip *strip)
+{
+    return strip->n_groups ? strip->ends[strip->n_groups - 1] : 0;
+}
+
 /* Outputs 0..n-1 of consecutive strips (one strip where n <= nr) for m rows: c[i * ldc + j] for i < m, j < n. The strip
  * behind them, A, a_zero, a_scale, bias and C are those of inc_gemm_i8_run_fn. */
 typedef void inc_gemm_group_run_fn(size_t m, size_t n, const struct inc_gemm_group_strip *strips, const uint8_t *a,

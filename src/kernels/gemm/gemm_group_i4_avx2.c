@@ -152,17 +152,12 @@ static inline __attribute__((always_inline)) void add_group(const size_t height,
     keep_in_memory(height, sums);
 }
 
-static size_t quads_of(const struct inc_gemm_group_strip *strip)
-{
-    return strip->n_groups ? strip->ends[strip->n_groups - 1] : 0;
-}
-
 /* Unless it stands there already: the first tile of a strip does it for all. */
 static void unpack_strip(const struct inc_gemm_group_strip *strip, struct unpacked *unpacked)
 {
     if (unpacked->strip == strip) return;
     unpacked->strip = strip;
-    const size_t bytes = quads_of(strip) * NR * 2;
+    const size_t bytes = inc_gemm_group_quads(strip) * NR * 2;
     for (size_t i = 0; i < bytes; i += NR * 4)
         for (size_t high = 0; high < 2; high++) {
             __m256i quad[2];
@@ -191,7 +186,7 @@ INC_TILES(6, 8)
 static bool all_fit(const struct inc_gemm_group_strip *strips, size_t n)
 {
     for (size_t first = 0; first < n; first += NR)
-        if (quads_of(&strips[first / NR]) > UNPACKED_QUADS) return false;
+        if (inc_gemm_group_quads(&strips[first / NR]) > UNPACKED_QUADS) return false;
     return true;
 }
 
