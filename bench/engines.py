@@ -24,7 +24,8 @@ class LoadOptions(c.Structure):
 
 
 class Tensor(c.Structure):
-    _fields_ = [("type", c.c_int), ("rank", c.c_int), ("dims", c.c_int64 * 8), ("data", c.c_void_p), ("bytes", c.c_size_t)]
+    _fields_ = [("type", c.c_int), ("rank", c.c_int), ("dims", c.c_int64 * 8), ("data", c.c_void_p),
+                ("bytes", c.c_size_t)]
 
 
 class Port(c.Structure):

@@ -74,7 +74,8 @@ def onnx_zeros(source, out):
     model = onnx.load(out)
     for tensor in matmul_weights(model):
         weight = numpy_helper.to_array(tensor).T
-        (match,) = [p for p in pruned if p.shape == weight.shape and p.any() and np.array_equal(p[p != 0], weight[p != 0])]
+        (match,) = [p for p in pruned
+                    if p.shape == weight.shape and p.any() and np.array_equal(p[p != 0], weight[p != 0])]
         tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(match.T), tensor.name))
     onnx.save(model, out)
 

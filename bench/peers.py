@@ -107,7 +107,7 @@ WORKS = [
 ]
 
 
-# ---- models -----------------------------------------------------------------------------------------------------------
+# ---- models ----------------------------------------------------------------------------------------------------------
 
 class Maker:
     """Makes the files of one model below build/peers, each once."""
@@ -162,7 +162,7 @@ class Maker:
             raise SystemExit(f"peers: nothing makes '{name}'")
 
 
-# ---- contestants ------------------------------------------------------------------------------------------------------
+# ---- contestants -----------------------------------------------------------------------------------------------------
 
 def as_if_avx2():
     """A prefix of commands: neither CPUID nor /proc/cpuinfo tells them of anything above AVX2. Who chooses kernels asks
@@ -235,7 +235,7 @@ def quality_batches(maker):
     return [padded_inputs(rows[i:i + 8]) for i in range(0, len(rows), 8)]
 
 
-# ---- measuring --------------------------------------------------------------------------------------------------------
+# ---- measuring -------------------------------------------------------------------------------------------------------
 
 def ratio_of(rival, own):
     ratios = [r / o for r, o in zip(rival, own)]
@@ -311,7 +311,7 @@ def measure(work, maker, args, isa):
     return rows
 
 
-# ---- report -----------------------------------------------------------------------------------------------------------
+# ---- report ----------------------------------------------------------------------------------------------------------
 
 def table(rows):
     lines = ["| work | contestant | texts/s, median | best | x best rival (95 %) | share of limit | cosine |",

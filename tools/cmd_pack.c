@@ -31,7 +31,8 @@ static enum incise_status run(const struct tool_global *global, void *block, cha
 static const struct tool_option options[] = {
     OPTION("output", 'o', TOOL_TEXT, out, "FILE", "file to write: a MODEL for the commands that run one"),
     OPTION("force", 'f', TOOL_FLAG, force, NULL, "replace FILE if it exists"),
-    OPTION("verify", 0, TOOL_FLAG, verify, NULL, "MODEL is such a file: read all of it and of its model, compare hashes"),
+    OPTION("verify", 0, TOOL_FLAG, verify, NULL,
+           "MODEL is such a file: read all of it and of its model, compare hashes"),
 };
 
 const struct tool_command tool_pack = {

@@ -63,7 +63,8 @@ static enum incise_status smooth(struct inc_graph *graph, struct inc_calibration
     if (options->smooth == 0) return INCISE_OK;
     if (calibration == NULL) return inc_fail(graph->ctx, INCISE_ERROR_USAGE, "smooth needs calibration texts");
     enum incise_status status = inc_targets_select(graph, false, options->select, options->ignore, &targets);
-    if (status == INCISE_OK) status = inc_smooth(graph, calibration, &targets, options->smooth, options->statistics, &n);
+    if (status == INCISE_OK)
+        status = inc_smooth(graph, calibration, &targets, options->smooth, options->statistics, &n);
     if (status == INCISE_OK)
         inc_log(graph->ctx, n > 0 ? INCISE_LOG_INFO : INCISE_LOG_WARNING,
                 "smoothed what %zu groups of layers read", n);

@@ -91,8 +91,8 @@ static enum incise_status check_target(const struct inc_ctx *ctx, const char *pa
     return INCISE_OK;
 }
 
-/* The first free name `path`.tmp.PID[.n]. A killed process may have left some behind, and a container gives the same PID
- * to each of its processes. */
+/* The first free name `path`.tmp.PID[.n]. A killed process may have left some behind, and a container gives the same
+ * PID to each of its processes. */
 static enum incise_status make_temporary(struct inc_output *out)
 {
     enum { MAX_LEFT_BEHIND = 1000 };

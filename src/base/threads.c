@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Workers wait for the generation to rise: they spin for a bounded time after each loop, then sleep on a condition. Items
- * are handed out by one atomic counter. A worker enters a loop while it is open; when the items are gone the caller closes
- * it and waits for those inside only. So a worker that lost its CPU delays nothing but an item that it holds. */
+/* Workers wait for the generation to rise: they spin for a bounded time after each loop, then sleep on a condition.
+ * Items are handed out by one atomic counter. A worker enters a loop while it is open; when the items are gone the
+ * caller closes it and waits for those inside only. So a worker that lost its CPU delays nothing but an item that it
+ * holds. */
 #include "base/threads.h"
 
 #include <pthread.h>
@@ -111,7 +112,8 @@ static void *worker_main(void *arg)
     }
 }
 
-/* Starts a new generation; nobody is inside. The mutex makes sure that no worker is between its last look and its sleep. */
+/* Starts a new generation; nobody is inside. The mutex makes sure that no worker is between its last look and its
+ * sleep. */
 static void next_generation(struct inc_pool *pool)
 {
     pthread_mutex_lock(&pool->mutex);

@@ -235,8 +235,9 @@ static enum incise_status match_targets(struct inc_levels *levels)
             const char *name =
                 unit->n > 0 ? levels->levels[top].program->plan.slots[unit->slots[i]].name : unit->name;
             size_t t = 0;
-            while (t < targets->n && (levels->unit_of[t] != UINT32_MAX || strcmp(targets->items[t].reader->name, name) ||
-                                      targets->items[t].weight.out != weight->out))
+            while (t < targets->n &&
+                   (levels->unit_of[t] != UINT32_MAX || strcmp(targets->items[t].reader->name, name) ||
+                    targets->items[t].weight.out != weight->out))
                 t++;
             if (t < targets->n) levels->unit_of[t] = (uint32_t)u;
         }

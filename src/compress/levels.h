@@ -45,7 +45,7 @@ struct inc_levels {
 
 /* Quantizes copies of `graph`: as `options` say, which is level 0, and for weights or tables of int4 also to int8 by
  * the searched nearest codes. Rows that are static at level 0 are quantized per row at the next, rows that are
- * quantized per row are floats. `changes` get those of level 0. `graph` must outlive the levels. Destroy in any case. */
+ * quantized per row are floats. `changes` get those of level 0. `graph` outlives the levels. Destroy in any case. */
 enum incise_status inc_levels_create(struct inc_graph *graph, struct inc_pool *pool,
                                      const struct incise_quantize_options *options,
                                      struct inc_calibration *calibration, struct incise_changes *changes,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How the product of a Linear goes on: into the residual stream, at once (BERT) or through a norm (Gemma), and from there
- * through the norm of who reads the stream next. */
+/* How the product of a Linear goes on: into the residual stream, at once (BERT) or through a norm (Gemma), and from
+ * there through the norm of who reads the stream next. */
 #ifndef INC_COMPRESS_OUTLET_H
 #define INC_COMPRESS_OUTLET_H
 
@@ -19,9 +19,9 @@ struct inc_outlet inc_outlet_find(const struct inc_plan *plan, size_t step);
 void inc_outlet_weigh(const struct inc_outlet *outlet, size_t width, double *weights);
 
 /* shares[width]: how much of what the residual has lost a product asks for that goes through a norm. Its output i would
- * have to grow by lost_i rms(y) / g_i, and a large product of an output of little weight takes the others' share of what
- * the norm lets through: of w_i^2 / (w_i^2 + INC_OUTLET_DAMPING mean w^2), w the weights above, so much is asked; divided
- * by g_i. 0 where the gain is 0. */
+ * have to grow by lost_i rms(y) / g_i, and a large product of an output of little weight takes the others' share of
+ * what the norm lets through: of w_i^2 / (w_i^2 + INC_OUTLET_DAMPING mean w^2), w the weights above, so much is asked;
+ * divided by g_i. 0 where the gain is 0. */
 void inc_outlet_damp(const struct inc_outlet *outlet, size_t width, double *shares);
 
 #define INC_OUTLET_DAMPING 0.3

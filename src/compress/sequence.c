@@ -141,8 +141,8 @@ static enum incise_status add_pairs(const struct group *group, const char *name,
     return inc_stream_add(stream, name, domain, pairs, moments);
 }
 
-/* What the n rows `lost` ask of the product, where a norm stands between it and the stream. The dense stream stands behind
- * the Linear. */
+/* What the n rows `lost` ask of the product, where a norm stands between it and the stream. The dense stream stands
+ * behind the Linear. */
 static enum incise_status pass_norm(const struct group *group, const struct member *member, size_t n, float *lost)
 {
     const struct inc_sequence *sequence = group->sequence;

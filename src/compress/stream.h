@@ -37,9 +37,9 @@ enum incise_status inc_stream_run(struct inc_stream *stream, size_t batch, size_
 /* The rows behind `operand` where the stream's run stands; `stride` in floats, `n` of them. */
 const float *inc_stream_rows(const struct inc_stream *stream, struct inc_operand operand, size_t *stride, size_t *n);
 /* Adds the rows of the batch that the stream's run stands at, one for each of `domain` (`pairs` without weights); of
- * tokens those of every text count as INC_TEXT_COUNTS rows together, whatever its length, as it is vectors of texts that
- * count in the end; and their mean as so many more: pooling leaves what an error has in common over a text. `name`: see
- * inc_moments_add. */
+ * tokens those of every text count as INC_TEXT_COUNTS rows together, whatever its length, as it is vectors of texts
+ * that count in the end; and their mean as so many more: pooling leaves what an error has in common over a text.
+ * `name`: see inc_moments_add. */
 enum incise_status inc_stream_add(const struct inc_stream *stream, const char *name, enum inc_domain domain,
                                   const struct inc_row_pairs *pairs, struct inc_moments *moments)
     __attribute__((warn_unused_result));

@@ -22,8 +22,8 @@ struct inc_traces {
     size_t n;
 };
 
-/* `height` x `width`: of a block; height 0: all rows. wanted[target] (NULL: all): the others have no blocks. The removals
- * are zeroed. Release in any case. */
+/* `height` x `width`: of a block; height 0: all rows. wanted[target] (NULL: all): the others have no blocks. The
+ * removals are zeroed. Release in any case. */
 enum incise_status inc_traces_create(const struct inc_targets *targets, size_t height, size_t width, const bool *wanted,
                                      struct inc_traces *traces) __attribute__((warn_unused_result));
 void inc_traces_release(struct inc_traces *traces);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The one graph: what every format reads into, every pass edits, every writer writes.
  *
- * A graph owns nodes in topological order. A node has an op (ops.def), input values, output values and typed attributes.
- * A value is one output of one node. Everything lives in the graph's arena; constant data lives in blobs that clones
- * of a graph share. All functions that allocate return NULL or a status on failure and have reported it.
+ * A graph owns nodes in topological order. A node has an op (ops.def), input values, output values and typed
+ * attributes. A value is one output of one node. Everything lives in the graph's arena; constant data lives in blobs
+ * that clones of a graph share. All functions that allocate return NULL or a status on failure and have reported it.
  */
 #ifndef INC_GRAPH_GRAPH_H
 #define INC_GRAPH_GRAPH_H
@@ -155,28 +155,32 @@ struct inc_graph {
 
 /* ---- building and editing (graph.c) ---------------------------------------------------------------------------- */
 
-enum incise_status inc_graph_create(const struct inc_ctx *ctx, struct inc_graph **graph) __attribute__((warn_unused_result));
+enum incise_status inc_graph_create(const struct inc_ctx *ctx, struct inc_graph **graph)
+    __attribute__((warn_unused_result));
 void inc_graph_destroy(struct inc_graph *graph); /* NULL is fine */
 /* A deep copy that shares constant data. `lowered` is not copied. Node ids are kept. Uses the marks of `graph`. */
-enum incise_status inc_graph_clone(struct inc_graph *graph, struct inc_graph **copy) __attribute__((warn_unused_result));
+enum incise_status inc_graph_clone(struct inc_graph *graph, struct inc_graph **copy)
+    __attribute__((warn_unused_result));
 /* A copy, before `before`, of a value of another graph that is made of constants: a tree of few nodes, such as a
  * weight's chain. `graph` must hold the other one's blobs (inc_graph_share_blobs). NULL when memory is short. */
 struct inc_value *inc_graph_graft(struct inc_graph *graph, const struct inc_value *value, struct inc_node *before)
     __attribute__((warn_unused_result));
 
-/* Appends a node (before `before` if not NULL). `name` is copied; NULL makes "<Op>_<id>". Attributes get the defaults of
- * the op's spec; required ones must be set after. Parameter and Result are also added to the model's lists. Inputs may
- * be given NULL entries to be set later. Returns NULL when memory is short (reported). Output types and shapes are unset
- * until inc_shape_infer_node. */
-struct inc_node *inc_graph_add(struct inc_graph *graph, enum inc_op op, const char *name, struct inc_value *const *inputs,
-                               uint32_t n_inputs, struct inc_node *before) __attribute__((warn_unused_result));
+/* Appends a node (before `before` if not NULL). `name` is copied; NULL makes "<Op>_<id>". Attributes get the defaults
+ * of the op's spec; required ones must be set after. Parameter and Result are also added to the model's lists. Inputs
+ * may be given NULL entries to be set later. Returns NULL when memory is short (reported). Output types and shapes are
+ * unset until inc_shape_infer_node. */
+struct inc_node *inc_graph_add(struct inc_graph *graph, enum inc_op op, const char *name,
+                               struct inc_value *const *inputs, uint32_t n_inputs, struct inc_node *before)
+    __attribute__((warn_unused_result));
 /* The same with another number of outputs than the op table's (Split, VariadicSplit). */
 struct inc_node *inc_graph_add_outputs(struct inc_graph *graph, enum inc_op op, const char *name,
                                        struct inc_value *const *inputs, uint32_t n_inputs, uint32_t n_outputs,
                                        struct inc_node *before) __attribute__((warn_unused_result));
 /* A Constant over `tensor`, whose data is owned by `blob` (or is copied into a new blob if `blob` is NULL). */
 struct inc_node *inc_graph_add_constant(struct inc_graph *graph, const char *name, const struct inc_tensor *tensor,
-                                        struct inc_blob *blob, struct inc_node *before) __attribute__((warn_unused_result));
+                                        struct inc_blob *blob, struct inc_node *before)
+    __attribute__((warn_unused_result));
 enum incise_status inc_node_set_input(struct inc_graph *graph, struct inc_node *node, uint32_t index,
                                       struct inc_value *value) __attribute__((warn_unused_result));
 /* Every reader of `from` reads `to` instead. */
@@ -189,7 +193,7 @@ size_t inc_graph_remove_dead(struct inc_graph *graph);
 /* Re-establishes topological order (stable). INCISE_ERROR_DATA on a cycle, naming a layer in it. */
 enum incise_status inc_graph_sort(struct inc_graph *graph) __attribute__((warn_unused_result));
 
-/* A blob takes ownership of `memory` (from inc_alloc; freed with inc_free) on success. The graph holds one reference. */
+/* A blob takes ownership of `memory` (from inc_alloc; freed with inc_free) on success. The graph holds a reference. */
 enum incise_status inc_graph_add_blob(struct inc_graph *graph, void *memory, size_t bytes, struct inc_blob **blob)
     __attribute__((warn_unused_result));
 /* A blob takes over `file`, read or mapped, also on failure; *file goes on telling where the bytes are. */
@@ -209,8 +213,8 @@ void inc_attr_set_int(struct inc_node *node, const char *name, int64_t value);
 void inc_attr_set_float(struct inc_node *node, const char *name, double value);
 void inc_attr_set_bool(struct inc_node *node, const char *name, bool value);
 void inc_attr_set_type(struct inc_node *node, const char *name, enum inc_type value);
-enum incise_status inc_attr_set_string(struct inc_graph *graph, struct inc_node *node, const char *name, const char *value)
-    __attribute__((warn_unused_result));
+enum incise_status inc_attr_set_string(struct inc_graph *graph, struct inc_node *node, const char *name,
+                                       const char *value) __attribute__((warn_unused_result));
 
 /* ---- op table (ops.c) ------------------------------------------------------------------------------------------ */
 
@@ -244,19 +248,19 @@ bool inc_op_find(const char *type, const char *opset, enum inc_op *op);
 /* Iterates a spec: start with *cursor = info->attrs; false at the end. */
 bool inc_attr_spec_next(const char **cursor, struct inc_attr_spec *spec);
 /* Parses `text` (as IR writes it) into attr->kind and attr->u for `spec` (attr->name is left as it is); false if it is
- * malformed or memory is short. Strings and lists are copied into the arena; a dynamic dim of a shape ("?", "-1", "1..10")
- * becomes a new INPUT symbol; a dynamic rank ("...") is refused. */
+ * malformed or memory is short. Strings and lists are copied into the arena; a dynamic dim of a shape ("?", "-1",
+ * "1..10") becomes a new INPUT symbol; a dynamic rank ("...") is refused. */
 bool inc_attr_parse(struct inc_graph *graph, const struct inc_attr_spec *spec, const char *text, size_t length,
                     struct inc_attr *attr);
 
 /* ---- symbols (symbol.c) ---------------------------------------------------------------------------------------- */
 
-/* Expressions are kept in one normal form: a sum of products, INPUT and OPAQUE symbols rising within a product, products
- * rising within a sum, constants last and folded: (s1*4)*2 and s1*8 are one symbol. What is too big for it, or whose
- * coefficients overflow, becomes opaque.
+/* Expressions are kept in one normal form: a sum of products, INPUT and OPAQUE symbols rising within a product,
+ * products rising within a sum, constants last and folded: (s1*4)*2 and s1*8 are one symbol. What is too big for it, or
+ * whose coefficients overflow, becomes opaque.
  *
  * Memory failure is reported and gives a dim that is not valid; so do, unreported, constants that overflow. What is
- * computed from it is not valid either. Nothing is stored in `graph` when all operands are constants (and a / b exact). */
+ * computed from it is not valid either. `graph` stores nothing when all operands are constants (and a / b exact). */
 #define INC_DIM_NO_MEMORY ((struct inc_dim){UINT32_MAX, 0})
 #define INC_DIM_OVERFLOW ((struct inc_dim){UINT32_MAX, 1})
 static inline bool inc_dim_valid(struct inc_dim d)

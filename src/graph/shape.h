@@ -32,6 +32,7 @@ enum incise_status inc_node_fail(const struct inc_graph *graph, const struct inc
     __attribute__((format(printf, 3, 4)));
 
 /* Runs the node's rule, having checked arity. */
-enum incise_status inc_shape_infer_node(struct inc_infer *infer, struct inc_node *node) __attribute__((warn_unused_result));
+enum incise_status inc_shape_infer_node(struct inc_infer *infer, struct inc_node *node)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -336,7 +336,8 @@ static enum incise_status check_range(const struct inc_infer *infer, const struc
     size_t n = 1, n_low = inc_tensor_elements(ends[0]), n_high = inc_tensor_elements(ends[1]);
     for (int d = 0; d < shape.rank; d++)
         if (!inc_size_mul(n, (size_t)shape.dims[d].value, &n) || (n > n_low && n > n_high))
-            return inc_node_fail(infer->graph, node, "inputs %u and %u are no list of ranges", (unsigned)low, (unsigned)low + 1);
+            return inc_node_fail(infer->graph, node, "inputs %u and %u are no list of ranges", (unsigned)low,
+                                 (unsigned)low + 1);
     for (size_t i = 0; i < n; i++) {
         double from = inc_tensor_get_f64(ends[0], inc_shape_source(&shape, low_shape, i));
         double to = inc_tensor_get_f64(ends[1], inc_shape_source(&shape, high_shape, i));

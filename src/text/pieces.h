@@ -29,8 +29,8 @@ enum incise_status inc_pieces_init(struct inc_pieces *pieces, const struct inc_c
 void inc_pieces_fini(struct inc_pieces *pieces);
 /* To a cache, and from one, whose memory must stay: INCISE_ERROR_DATA, not reported, when it is not sound. */
 void inc_pieces_save(const struct inc_pieces *pieces, struct inc_buffer *buffer);
-enum incise_status inc_pieces_restore(struct inc_pieces *pieces, const struct inc_ctx *ctx, struct inc_blob_reader *blob)
-    __attribute__((warn_unused_result));
+enum incise_status inc_pieces_restore(struct inc_pieces *pieces, const struct inc_ctx *ctx,
+                                      struct inc_blob_reader *blob) __attribute__((warn_unused_result));
 /* INCISE_ERROR_DATA (with `label`) for an entry that is empty, too long or there already, and when very many entries
  * share a hash, which only happens in files made for it. */
 enum incise_status inc_pieces_add(struct inc_pieces *pieces, const char *label, const char *piece, size_t n, int32_t id)

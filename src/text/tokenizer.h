@@ -61,9 +61,10 @@ enum incise_status inc_tokenizer_load_vocab(const struct inc_ctx *ctx, const cha
 void inc_tokenizer_destroy(struct inc_tokenizer *tokenizer); /* NULL is fine */
 
 /* Encodes `length` bytes of UTF-8 with the file's special tokens around them, at most `max_tokens` in all (0: no
- * limit); what is too much is cut at the end of the text, or at its start if the file's truncation says so. Added tokens
- * written in the text count as such. INCISE_ERROR_DATA when the text is not UTF-8, INCISE_ERROR_USAGE when max_tokens is less
- * than the special tokens need. Thread-safe for one tokenizer with different `out`; time grows linearly with length. */
+ * limit); what is too much is cut at the end of the text, or at its start if the file's truncation says so. Added
+ * tokens written in the text count as such. INCISE_ERROR_DATA when the text is not UTF-8, INCISE_ERROR_USAGE when
+ * max_tokens is less than the special tokens need. Thread-safe for one tokenizer with different `out`; time grows
+ * linearly with length. */
 enum incise_status inc_tokenizer_encode(const struct inc_tokenizer *tokenizer, const char *text, size_t length,
                                         size_t max_tokens, struct inc_ids *out) __attribute__((warn_unused_result));
 

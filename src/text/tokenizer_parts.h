@@ -43,7 +43,7 @@ struct inc_model_source {
     const struct inc_json *json;
     json_t *section;
     struct inc_json_span vocab, merges, added_tokens;
-    struct inc_blob_reader *blob; /* of a cache: the tables of the model and of the added tokens; there are no spans then */
+    struct inc_blob_reader *blob; /* of a cache: tables of the model and of added tokens; then there are no spans */
     bool byte_level; /* words are bytes that the vocabulary writes as characters (byte_level.h) */
 };
 

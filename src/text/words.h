@@ -23,8 +23,8 @@ struct inc_words {
 uint64_t inc_words_number(void);
 struct inc_ids;
 
-/* Looks for a word of 1 to INC_WORD_BYTES bytes; *known: its ids are appended to `out`. Else *word is its place. The words
- * of another model are forgotten. */
+/* Looks for a word of 1 to INC_WORD_BYTES bytes; *known: its ids are appended to `out`. Else *word is its place. The
+ * words of another model are forgotten. */
 enum incise_status inc_words_recall(struct inc_ids *out, uint64_t model, const char *text, size_t n,
                                     struct inc_word **word, bool *known) __attribute__((warn_unused_result));
 /* Remembers the ids of the word that was looked for last, unless there are too many. */

@@ -326,11 +326,13 @@ static double quantize_broken(float factor, double limit, struct inc_tensor *flo
     test_runner_open(&subject.runner, graph, incise_isa_detect(), 2, INC_INTEGER_AS_WRITTEN);
     inc_run_destroy(subject.runner.run);
     inc_program_destroy(subject.runner.program);
-    assert_int_equal(inc_program_create(graph, subject.runner.device, &replaceable, &subject.runner.program), INCISE_OK);
+    assert_int_equal(inc_program_create(graph, subject.runner.device, &replaceable, &subject.runner.program),
+                     INCISE_OK);
     assert_int_equal(inc_run_create(subject.runner.program, &subject.runner.run), INCISE_OK);
     assert_int_equal(inc_changes_create(test_ctx(), &changes), INCISE_OK);
     test_keep(test_run(&subject.runner, &subject.inputs), &subject.base);
-    assert_int_equal(inc_levels_create(graph, subject.runner.pool, &options, NULL, changes, &subject.levels), INCISE_OK);
+    assert_int_equal(inc_levels_create(graph, subject.runner.pool, &options, NULL, changes, &subject.levels),
+                     INCISE_OK);
     for (size_t u = 0; u < subject.levels.n_units; u++) assert_int_equal(subject_set(&subject, u, 0), INCISE_OK);
     assert_int_equal(subject_loss(&subject, &plain), INCISE_OK);
     for (size_t u = 0; u < subject.levels.n_units; u++)

@@ -211,8 +211,8 @@ static float *bias_data(struct inc_graph *graph, const char *part)
     return add->inputs[input]->node->data.data;
 }
 
-/* Outputs that the next norm wipes out are the first to go: of BERT the one behind the residual, of Gemma the one before
- * it. */
+/* Outputs that the next norm wipes out are the first to go: of BERT the one behind the residual, of Gemma the one
+ * before it. */
 static void outputs_count_by_the_gain_behind_them(void **state)
 {
     (void)state;

@@ -17,7 +17,8 @@ static size_t smooth(struct test_calibrated *c, const char *ignore, double stren
     struct inc_targets targets;
     size_t n = 0;
     assert_int_equal(inc_targets_select(c->graph, false, NULL, ignore, &targets), INCISE_OK);
-    if (inc_smooth(c->graph, c->calibration, &targets, strength, statistics, &n) != INCISE_OK) fail_msg("%s", test_last_error());
+    if (inc_smooth(c->graph, c->calibration, &targets, strength, statistics, &n) != INCISE_OK)
+        fail_msg("%s", test_last_error());
     assert_int_equal(inc_graph_verify(c->graph), INCISE_OK);
     inc_targets_release(&targets);
     return n;

@@ -279,7 +279,8 @@ static void memory_is_bounded(void **state)
     c.calibration->ctx = test_ctx();
     for (size_t n = 0;; n++) {
         test_fail_after(n);
-        enum incise_status status = inc_statistics_collect(c.calibration, c.runner.program, NULL, NULL, NULL, &statistics);
+        enum incise_status status = inc_statistics_collect(c.calibration, c.runner.program, NULL, NULL, NULL,
+                                                           &statistics);
         test_fail_after(SIZE_MAX);
         if (status == INCISE_OK) break;
         assert_int_equal(status, INCISE_ERROR_MEMORY);

@@ -101,7 +101,8 @@ static void copy_folder(const char *family, const char *changed, const char *fro
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
         struct inc_file file;
         if (strstr(entry->d_name, ".json") == NULL && strstr(entry->d_name, ".safetensors") == NULL) continue;
-        assert_int_equal(inc_file_read(test_ctx(), test_fixture_path(family, entry->d_name), SIZE_MAX, &file), INCISE_OK);
+        assert_int_equal(inc_file_read(test_ctx(), test_fixture_path(family, entry->d_name), SIZE_MAX, &file),
+                         INCISE_OK);
         const char *text = (const char *)file.data;
         const char *at = strcmp(entry->d_name, changed) == 0 ? memmem(text, file.size, from, strlen(from)) : NULL;
         size_t before = at != NULL ? (size_t)(at - text) : file.size;
@@ -210,7 +211,7 @@ static void bad_shards(void **state)
     assert_int_equal(test_live_allocations(), 0);
 }
 
-/* ---- modules of sentence-transformers ----------------------------------------------------------------------------- */
+/* ---- modules of sentence-transformers ---------------------------------------------------------------------------- */
 
 #define WIDTH 32 /* of modernbert-hf */
 #define OUT 3    /* of the dense layer */

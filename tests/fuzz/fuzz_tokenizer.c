@@ -7,7 +7,8 @@
 #include "text/tokenizer.h"
 
 /* Ids lie in the vocabulary; a limit is kept, and cuts nothing but the end. */
-static void check(const struct inc_tokenizer *tokenizer, const struct inc_ctx *ctx, const char *text, size_t n, size_t limit)
+static void check(const struct inc_tokenizer *tokenizer, const struct inc_ctx *ctx, const char *text, size_t n,
+                  size_t limit)
 {
     struct inc_ids all, cut;
     inc_ids_init(&all, ctx);
@@ -32,9 +33,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t *nul = size > 0 ? memchr(data, 0, size) : NULL;
     size_t n = nul != NULL ? (size_t)(nul - data) : size;
     inc_ctx_init(&ctx);
-    enum incise_status status =
-        n > 0 && data[0] == '{' ? inc_tokenizer_load_json(&ctx, "fuzz", data, n, &tokenizer)
-                                : inc_tokenizer_load_vocab(&ctx, "fuzz", data, n, "{\"do_lower_case\":false}", 23, &tokenizer);
+    enum incise_status status = n > 0 && data[0] == '{'
+                                    ? inc_tokenizer_load_json(&ctx, "fuzz", data, n, &tokenizer)
+                                    : inc_tokenizer_load_vocab(&ctx, "fuzz", data, n, "{\"do_lower_case\":false}", 23,
+                                                               &tokenizer);
     if (status != INCISE_OK) return 0;
     if (nul != NULL && size - n >= 2)
         check(tokenizer, &ctx, (const char *)nul + 2, size - n - 2, nul[1]);

@@ -295,7 +295,8 @@ static void test_select(void **unused)
 {
     (void)unused;
     for (unsigned bits = 4; bits <= 8; bits += 4) {
-        assert_string_equal(inc_gemm_group_select(INCISE_ISA_SCALAR, bits)->name, bits == 4 ? "scalar i4" : "scalar i8");
+        assert_string_equal(inc_gemm_group_select(INCISE_ISA_SCALAR, bits)->name,
+                            bits == 4 ? "scalar i4" : "scalar i8");
         assert_string_equal(inc_gemm_group_select(INCISE_ISA_AVX512, bits)->name, bits == 4 ? "avx2 i4" : "avx2 i8");
         assert_string_equal(inc_gemm_group_select(INCISE_ISA_BF16, bits)->name, bits == 4 ? "vnni i4" : "vnni i8");
         assert_int_equal(inc_gemm_group_select(INCISE_ISA_VNNI, bits)->bits, bits);

@@ -53,8 +53,8 @@ static void run_alone(struct inc_graph *graph, const struct test_inputs *inputs,
 }
 
 /* One run after others; notes where the values of the index part lie. */
-static void check_run(struct test_runner *runner, struct inc_graph *graph, int64_t length, int64_t seed, bool same_shape,
-                      const void **places)
+static void check_run(struct test_runner *runner, struct inc_graph *graph, int64_t length, int64_t seed,
+                      bool same_shape, const void **places)
 {
     struct test_inputs inputs;
     struct inc_tensor alone = {0};

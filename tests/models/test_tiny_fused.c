@@ -317,7 +317,8 @@ static void odd_ids_mean_what_the_file_says(void **state)
 
 /* ---- integers --------------------------------------------------------------------------------------------------- */
 
-static const char *const integer_models[] = {"bert-int8-asym", "bert-static-int8", "gemma-int8-sym", "bert-int4-asym", "bert-int4-sym"};
+static const char *const integer_models[] = {"bert-int8-asym", "bert-static-int8", "gemma-int8-sym", "bert-int4-asym",
+                                             "bert-int4-sym"};
 
 /* An activation that differs in its last bit over instruction sets may round to the neighbouring step, 1/127 of its
  * row's largest; sums of 64 and more products average such steps out. */

@@ -11,8 +11,8 @@
 /* Rounding of a few hundred float additions per value, two layers, norms that keep values near 1. */
 #define LIMIT 1e-5
 
-/* Evaluates the model's first output for the recorded inputs of `shape`. Padded rows do not count: with a sliding window
- * some see only masked keys, whose scores of -65504 + s keep no digits of s. */
+/* Evaluates the model's first output for the recorded inputs of `shape`. Padded rows do not count: with a sliding
+ * window some see only masked keys, whose scores of -65504 + s keep no digits of s. */
 static double difference_to_openvino(const struct inc_graph *graph, const char *model, const char *shape)
 {
     struct inc_feed feeds[TEST_MAX_INPUTS];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* embed_alone MODEL PROMPT < LINES > VECTORS: each line embedded in a call of its own, raw float32. PROMPT "-": none. */
+/* embed_alone MODEL PROMPT < LINES > VECTORS: each line embedded in a call of its own, raw float32. PROMPT -: none. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

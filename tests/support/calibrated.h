@@ -17,8 +17,8 @@ struct test_calibrated {
 void test_calibrated_open(struct test_calibrated *calibrated, const char *model, struct inc_graph *graph, size_t n,
                           uint64_t seed);
 /* The same, of those texts every shards-th from `shard` on. */
-void test_calibrated_open_shard(struct test_calibrated *calibrated, const char *model, struct inc_graph *graph, size_t n,
-                                uint64_t seed, size_t shard, size_t shards);
+void test_calibrated_open_shard(struct test_calibrated *calibrated, const char *model, struct inc_graph *graph,
+                                size_t n, uint64_t seed, size_t shard, size_t shards);
 void test_calibrated_close(struct test_calibrated *calibrated);
 
 /* What `graph` makes of the texts: its first output at real tokens, one batch after the other; free it. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What several tests need: cmocka's headers, a context that keeps the last error, seeded random numbers, guard pages. */
+/* What several tests need: cmocka's headers, a context that keeps the last error, seeded random numbers, guard pages.
+ */
 #ifndef TESTS_SUPPORT_H
 #define TESTS_SUPPORT_H
 
@@ -31,8 +32,8 @@ size_t test_random_below(uint64_t *state, size_t n);
 /* `text` with its first `from` replaced by `to`; free it. */
 char *test_patched(const char *text, const char *from, const char *to);
 
-/* Whether this CPU can run kernel `name`, which needs `isa`. One that it cannot is named, so that a green run shows what
- * it did not cover. */
+/* Whether this CPU can run kernel `name`, which needs `isa`. One that it cannot is named, so that a green run shows
+ * what it did not cover. */
 bool test_can_run(const char *name, enum incise_isa isa);
 
 /* `bytes` of memory that end (at_end) or start right at an unreadable page. Free with the same arguments. */

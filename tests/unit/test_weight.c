@@ -305,9 +305,13 @@ static void non_finite_weights_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(integers_with_any_zero_and_scale), cmocka_unit_test(integer_groups), cmocka_unit_test(floats_in_both_orientations),
-        cmocka_unit_test(fake_quantize_rounds_to_its_levels), cmocka_unit_test(what_is_no_weight),
-        cmocka_unit_test(bad_parameters_are_named), cmocka_unit_test(non_finite_weights_are_named),
+        cmocka_unit_test(integers_with_any_zero_and_scale),
+        cmocka_unit_test(integer_groups),
+        cmocka_unit_test(floats_in_both_orientations),
+        cmocka_unit_test(fake_quantize_rounds_to_its_levels),
+        cmocka_unit_test(what_is_no_weight),
+        cmocka_unit_test(bad_parameters_are_named),
+        cmocka_unit_test(non_finite_weights_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* BERT's plan without its pooler: normed sum of embeddings, layers normed behind each residual. Families differ in names
- * and in how positions enter. */
+/* BERT's plan without its pooler: normed sum of embeddings, layers normed behind each residual. Families differ in
+ * names and in how positions enter. */
 #include "formats/huggingface/blocks.h"
 #include "formats/huggingface/config.h"
 

@@ -346,7 +346,8 @@ struct inc_value *inc_hf_embedding(struct inc_hf_builder *b, const char *path, s
                                    int64_t dim)
 {
     struct inc_value *table = matrix(b, path, rows, dim);
-    struct inc_value *narrow = inc_hf_convert(b, inc_hf_name(b, "__module.%s/aten::embedding/Convert", path), ids, INC_I32);
+    struct inc_value *narrow = inc_hf_convert(b, inc_hf_name(b, "__module.%s/aten::embedding/Convert", path), ids,
+                                              INC_I32);
     struct inc_value *axis = inc_hf_integers(b, INC_I32, -1, (int64_t[]){0});
     return inc_hf_op(b, INC_OP_GATHER, inc_hf_name(b, "__module.%s/aten::embedding/Gather", path), 3,
                      (struct inc_value *[]){table, narrow, axis});
@@ -611,7 +612,8 @@ struct inc_hf_rope inc_hf_rope_tables(struct inc_hf_builder *b, const char *path
     x = inc_hf_convert(b, numbered(b, path, "to/Convert", 3), x, INC_F32);
     x = inc_hf_op(b, INC_OP_MATMUL, numbered(b, path, "matmul/MatMul", 0), 2, (struct inc_value *[]){factors, x});
     struct inc_value *order = inc_hf_integers(b, INC_I32, 3, (int64_t[]){0, 2, 1});
-    x = inc_hf_op(b, INC_OP_TRANSPOSE, numbered(b, path, "transpose/Transpose", 0), 2, (struct inc_value *[]){x, order});
+    x = inc_hf_op(b, INC_OP_TRANSPOSE, numbered(b, path, "transpose/Transpose", 0), 2,
+                  (struct inc_value *[]){x, order});
     x = inc_hf_op(b, INC_OP_CONCAT, numbered(b, path, "cat/Concat", 0), 2, (struct inc_value *[]){x, x});
     if (x != NULL) inc_attr_set_int(x->node, "axis", -1);
     rope.cos = inc_hf_op(b, INC_OP_COS, numbered(b, path, "cos/Cos", 0), 1, &x);

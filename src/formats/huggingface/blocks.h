@@ -90,8 +90,8 @@ struct inc_value *inc_hf_relative_bias(struct inc_hf_builder *b, const char *pat
                                        int64_t heads);
 /* mask [B,S] of 1 and 0, and its shape -> additive f32 mask [B,1,S,S], 0 or the lowest float */
 struct inc_value *inc_hf_padding_mask(struct inc_hf_builder *b, struct inc_value *shape, struct inc_value *mask);
-/* `padding` as inc_hf_padding_mask makes it, with what lies `window` or more positions apart (0: any distance), or ahead
- * if `causal`, hidden too */
+/* `padding` as inc_hf_padding_mask makes it, with what lies `window` or more positions apart (0: any distance), or
+ * ahead if `causal`, hidden too */
 struct inc_value *inc_hf_band_mask(struct inc_hf_builder *b, struct inc_value *shape, struct inc_value *padding,
                                    bool causal, int64_t window);
 /* x [B,S,heads*head_dim] -> [B,heads,S,head_dim]; `index` counts the projections of a layer: 0 q, 1 k, 2 v */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hugging Face model folders: config.json and model.safetensors or its shards, with tokenizer and sentence-transformers files. */
+/* Hugging Face model folders: config.json and model.safetensors or its shards, with tokenizer and sentence-transformers
+ * files. */
 #ifndef INC_FORMATS_HUGGINGFACE_HUGGINGFACE_H
 #define INC_FORMATS_HUGGINGFACE_HUGGINGFACE_H
 

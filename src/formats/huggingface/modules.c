@@ -29,8 +29,8 @@ static enum incise_status append_pooling(struct modules *m, const struct inc_jso
                         json->label, (long long)pooling.dimension, (long long)m->sentence.width);
     if (!pooling.include_prompt)
         return inc_fail(json->ctx, INCISE_ERROR_DATA,
-                        "%s: include_prompt false needs to know the prompt, which a model with pooling inside does not; "
-                        "convert with --task features",
+                        "%s: include_prompt false needs to know the prompt, which a model with pooling inside does "
+                        "not; convert with --task features",
                         json->label);
     return inc_hf_sentence_pool(&m->sentence, pooling.mode);
 }

@@ -138,7 +138,8 @@ static enum incise_status check_vectors(const struct inc_ir_reader *reader)
     for (size_t i = 0; i < reader->n_constants; i++) {
         const struct inc_ir_constant *constant = &reader->constants[i];
         const struct inc_tensor *data = &constant->node->data;
-        if (i > 0 && (!same_range(constant, constant - 1) || constant[-1].node->data.type != data->type)) checked = false;
+        if (i > 0 && (!same_range(constant, constant - 1) || constant[-1].node->data.type != data->type))
+            checked = false;
         if (checked || !is_float_vector(data)) continue;
         checked = true;
         for (size_t k = 0, n = inc_tensor_elements(data); k < n; k++)

@@ -8,8 +8,8 @@
 #define VF_ROUND (0x1.8p23f + 127.0f)
 #define VF_LOG2E 0x1.715476p+0f
 
-/* e^x, error below 1 ulp; -inf gives 0, what lies above log(FLT_MAX) gives inf, NaN stays NaN. The clamps round to 0 and
- * inf. With n = round(x / ln 2) it is 2^n e^(x - n ln 2); ln 2 is split so that n * high is exact for |n| < 2^9.
+/* e^x, error below 1 ulp; -inf gives 0, what lies above log(FLT_MAX) gives inf, NaN stays NaN. The clamps round to 0
+ * and inf. With n = round(x / ln 2) it is 2^n e^(x - n ln 2); ln 2 is split so that n * high is exact for |n| < 2^9.
  * Coefficients: minimax fit of e^r = 1 + r + r^2 q(r), relative error 3.1e-9. */
 static inline vf vf_exp(vf x)
 {

@@ -48,7 +48,7 @@ static inline size_t strip_steps(const struct inc_gemm_f32_strip *strip)
 
 #include "kernels/gemm/gemm_strips.h"
 
-/* sum += x * w. Of the forms of this instruction GCC 12 takes others, too, which overwrite x or w, and then moves sums. */
+/* sum += x * w. Of the forms of this instruction GCC 12 takes others, too, that overwrite x or w, and moves sums. */
 #define ADD_PRODUCT(sum, x, w) __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w))
 
 /* sum += the inputs at byte `offset` of the rows times w: one k-step. */

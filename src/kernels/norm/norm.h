@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* LayerNorm, RMSNorm and L2 normalization over rows of floats. y may be x (with ldy == ldx), but must not overlap it
  * otherwise; nothing needs alignment. A row with NaN or infinity becomes NaN (infinity: RMSNorm and L2 may leave 0 in
- * the other places). Squares must not overflow: |x| < 2^55. The result of a row depends on its values only, not on m or on
- * where it lies. */
+ * the other places). Squares must not overflow: |x| < 2^55. The result of a row depends on its values only, not on m or
+ * on where it lies. */
 #ifndef INC_KERNELS_NORM_H
 #define INC_KERNELS_NORM_H
 
