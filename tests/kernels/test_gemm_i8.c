@@ -187,10 +187,11 @@ static void test_density(void **unused)
         matrix.w[16] = 65;
         pack_ok(kernel, NULL, &matrix, &weights);
         assert_int_equal(weights.strips[0].order.whole, 4);
-        assert_int_equal(weights.strips[0].order.half[0], kernel->halves);
+        assert_int_equal(weights.strips[0].order.half[0], kernel->light_and_halves);
         assert_int_equal(weights.strips[0].order.fours, 1);
         assert_int_equal(weights.strips[0].k[3], 7);
-        assert_int_equal(weights.strips[0].k[inc_quads_count(&weights.strips[0].order) - 1], kernel->halves ? 4 : 7);
+        assert_int_equal(weights.strips[0].k[inc_quads_count(&weights.strips[0].order) - 1],
+                         kernel->light_and_halves ? 4 : 7);
         inc_gemm_i8_release(test_ctx(), &weights);
     }
     test_matrix_free(&matrix);
@@ -239,9 +240,9 @@ static void test_halves(void **unused)
         struct inc_gemm_i8_weights weights;
         pack_ok(kernel, NULL, &matrix, &weights);
         const struct inc_quads_order *first = &weights.strips[0].order;
-        assert_int_equal(first->whole, kernel->halves ? 2 : 6);
-        assert_int_equal(first->half[0], kernel->halves ? 2 : 0);
-        assert_int_equal(first->half[1], kernel->halves ? 2 : 0);
+        assert_int_equal(first->whole, kernel->light_and_halves ? 2 : 6);
+        assert_int_equal(first->half[0], kernel->light_and_halves ? 2 : 0);
+        assert_int_equal(first->half[1], kernel->light_and_halves ? 2 : 0);
         inc_gemm_i8_release(test_ctx(), &weights);
     }
     for (size_t m = 1; m <= 13; m++)

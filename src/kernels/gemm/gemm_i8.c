@@ -8,8 +8,8 @@
 #include "kernels/select.h"
 
 static const struct inc_gemm_i8_kernel kernels[] = {
-#define INC_GEMM_I8(name, isa, mr, nr, pair_limit, halves) \
-    {#name, isa, mr, nr, pair_limit, halves, inc_gemm_i8_run_##name},
+#define INC_GEMM_I8(name, isa, mr, nr, pair_limit, light_and_halves) \
+    {#name, isa, mr, nr, pair_limit, light_and_halves, inc_gemm_i8_run_##name},
 #include "kernels/gemm/gemm_i8.def"
 #undef INC_GEMM_I8
 };
@@ -112,7 +112,7 @@ enum incise_status inc_gemm_i8_pack(const struct inc_ctx *ctx, struct inc_pool *
     }
     struct pack pack = {.ctx = ctx, .kernel = kernel, .weights = out, .row = row, .arg = arg,
                         .stride = inc_round_up(k, 4),
-                        .quads = {kernel->nr, -128, 127, kernel->pair_limit, kernel->halves}};
+                        .quads = {kernel->nr, -128, 127, kernel->pair_limit, kernel->light_and_halves}};
     enum incise_status status;
     float *scale = inc_alloc_array(ctx, n, sizeof *scale);
     out->w_scale = scale;
@@ -186,7 +186,7 @@ static bool restore_strip(const struct inc_gemm_i8_kernel *kernel, const struct 
     const struct inc_quads_order order = {c[0], c[1], c[2], {c[3], c[4]}};
     const size_t n_quads = inc_quads_count(&order);
     if (n_quads > saved->n_numbers || !inc_quads_check(saved->numbers, &order, weights->k)) return false;
-    if (!kernel->halves && n_quads > order.whole) return false;
+    if (!kernel->light_and_halves && n_quads > order.whole) return false;
     const int8_t *w = inc_packed_take(packed, inc_quads_bytes(weights->nr, &order));
     *strip = (struct inc_gemm_i8_strip){w, saved->sums, saved->numbers, order};
     saved->counts += COUNTS;

@@ -36,12 +36,12 @@ struct inc_gemm_i8_kernel {
     const char *name;
     enum incise_isa isa;
     unsigned mr, nr;
-    int pair_limit; /* this and halves: see gemm_i8.def */
-    bool halves;
+    int pair_limit; /* this and the next: see gemm_i8.def */
+    bool light_and_halves;
     inc_gemm_i8_run_fn *run;
 };
 
-#define INC_GEMM_I8(name, isa, mr, nr, pair_limit, halves) inc_gemm_i8_run_fn inc_gemm_i8_run_##name;
+#define INC_GEMM_I8(name, isa, mr, nr, pair_limit, light_and_halves) inc_gemm_i8_run_fn inc_gemm_i8_run_##name;
 #include "kernels/gemm/gemm_i8.def"
 #undef INC_GEMM_I8
 

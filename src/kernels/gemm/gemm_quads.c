@@ -70,11 +70,11 @@ static bool is_four(const uint16_t *index, size_t n)
     return n >= 4 && index[1] == index[0] + 1 && index[2] == index[0] + 2 && index[3] == index[0] + 3;
 }
 
-/* Whether the two quads at w are light; only kernels with a limit care. */
+/* Whether the two quads at w are light, for a kernel that cares. */
 static bool is_light(const struct inc_quads *quads, const int8_t *w)
 {
     const size_t bytes = quads->nr * 4;
-    if (quads->pair_limit == INC_QUADS_NO_LIMIT) return false;
+    if (!quads->light_and_halves) return false;
     for (size_t pair = 0; pair < bytes; pair += 2) {
         const int of_both[4] = {w[pair], w[pair + 1], w[pair + bytes], w[pair + 1 + bytes]};
         int sum = 0, size = 0;
@@ -98,7 +98,7 @@ static size_t side_of(const struct inc_quads *quads, const int8_t *w)
 {
     static const int8_t zeros[INC_QUADS_MAX_NR * 2];
     const size_t half = quads->nr * 2;
-    if (!quads->halves) return 2;
+    if (!quads->light_and_halves) return 2;
     if (memcmp(w + half, zeros, half) == 0) return 0;
     return memcmp(w, zeros, half) == 0 ? 1 : 2;
 }

@@ -26,9 +26,9 @@
 
 struct inc_quads {
     unsigned nr;
-    int low, high;  /* of a stored weight */
-    int pair_limit; /* or INC_QUADS_NO_LIMIT */
-    bool halves;    /* whether the kernel takes them */
+    int low, high;         /* of a stored weight */
+    int pair_limit;        /* or INC_QUADS_NO_LIMIT */
+    bool light_and_halves; /* whether the kernel knows these */
 };
 
 enum inc_quads_fault { INC_QUADS_FINE, INC_QUADS_RANGE, INC_QUADS_OVERFLOW };
