@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tiny models of tests/data/tiny (see its README): where they lie, their inputs and the outputs OpenVINO computed.
- */
+/* The tiny models of tests/data/tiny (see its README): where they lie, their inputs and OpenVINO's outputs. */
 #ifndef TESTS_FIXTURE_H
 #define TESTS_FIXTURE_H
 

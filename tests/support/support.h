@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What several tests need: cmocka's headers, a context that keeps the last error, seeded random numbers, guard pages.
- */
+/* What several tests need: cmocka's headers, a context that keeps the last error, seeded numbers, guard pages. */
 #ifndef TESTS_SUPPORT_H
 #define TESTS_SUPPORT_H
 

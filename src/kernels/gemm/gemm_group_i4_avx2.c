@@ -66,6 +66,7 @@ static inline __attribute__((always_inline)) void add_half(const size_t height, 
     __m256i quad[2];
     if (bits == 4 && high) __asm__ volatile("" : "+r"(w)); /* loads the bytes again, which leaves two registers */
     if (bits == 4) unpack_half(w, high, quad);
+    const __m256i *in_memory = (const __m256i *)(const void *)w; /* of 8 bits */
     INC_UNROLL
     for (size_t i = 0; i < height; i++) {
         inc_tile_rows_hide(rows, i);
@@ -75,9 +76,9 @@ static inline __attribute__((always_inline)) void add_half(const size_t height, 
         else if (bits == 4)
             DOT_16(sum[i], x, quad[0], quad[1], "x");
         else if (first)
-            FIRST_16(sum[i], x, *(const __m256i *)(const void *)w, *(const __m256i *)(const void *)(w + 32), "m");
+            FIRST_16(sum[i], x, in_memory[0], in_memory[1], "m");
         else
-            DOT_16(sum[i], x, *(const __m256i *)(const void *)w, *(const __m256i *)(const void *)(w + 32), "m");
+            DOT_16(sum[i], x, in_memory[0], in_memory[1], "m");
     }
 }
 
